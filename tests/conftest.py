@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from functools import cached_property
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -224,11 +225,22 @@ class Core:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.client = Client(settings)
-        self.sent: list[str] = []  #: ids of the messages that it sent
-        self.process = WorkerProcess(settings, self.sent.append)
+
+    @cached_property
+    def process(self) -> WorkerProcess:
+        """It starts on first use: a test that only creates records has no sweep beside it."""
+        return WorkerProcess(self.settings)
+
+    def start(self) -> None:
+        """Starts the process, for its periodic steps."""
+        assert self.process
+
+    async def close(self) -> None:
+        if "process" in vars(self):
+            await self.process.close()
 
     def create(self, prompt: str | None = "Why is the sky blue?", **fields: Any) -> str:
-        """Creates a record as the client does, but sends no message. Returns the id."""
+        """Creates a record as the client does. Returns the id."""
         job = self.client.check({"prompt": prompt, "timeout_s": PATIENCE_S, **fields})
         [created] = self.client.store.create([(str(uuid.uuid4()), job)])
         return created.job_id
@@ -244,6 +256,15 @@ class Core:
     def record(self, job_id: str) -> JobRecord:
         return self.client.get(job_id)
 
+    def take_messages(self) -> list[str]:
+        return take_messages(self.client)
+
+
+def take_messages(client: Client) -> list[str]:
+    """Takes all messages off Celery's queue, the oldest first. Returns the ids of their jobs."""
+    taken = client.store._redis.lpop(client.settings.queue, 1000) or []
+    return [json.loads(message)["headers"]["id"] for message in reversed(taken)]
+
 
 @pytest.fixture
 async def worker_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[Settings], Core]]:
@@ -258,7 +279,7 @@ async def worker_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[
 
     yield start
     for core in cores:
-        await core.process.close()
+        await core.close()
 
 
 @pytest.fixture

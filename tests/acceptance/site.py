@@ -1,5 +1,6 @@
 """The processes of an acceptance test: Redis, an emulator and workers."""
 
+import asyncio
 import re
 import signal
 import sys
@@ -17,8 +18,10 @@ from tests.own_redis import answers
 from threadmill import Client, JobRecord, JobState, Settings
 from threadmill.redis.client import blocking
 from threadmill.store.keys import Keys
+from threadmill.store.scripts import Scripts
 from threadmill_cli.local.services import free_port, redis_server
 from threadmill_emulator.scripting.options import EXTRAS
+from threadmill_worker.store.jobs import JobStore
 
 #: For what takes a second on an idle machine; this one may be slow, and busy.
 PATIENCE_S = 60.0
@@ -141,6 +144,17 @@ class Site:
         handles = self.client.enqueue_many([{"prompt": prompt, **fields} for prompt in asked])
         return {handle.id: prompt for handle, prompt in zip(handles, asked, strict=True)}
 
+    def offer_slots(self, number: int) -> None:
+        """Offers free slots of a worker that does not exist, so that so many jobs have messages on Celery's queue."""
+
+        async def offer() -> None:
+            job_store = JobStore(self.settings, "nobody")
+            await job_store.renew([], free_slots=number)
+            await job_store.leave()
+            await job_store.close()
+
+        asyncio.run(offer())
+
     def records(self, job_ids: Iterable[str]) -> list[JobRecord]:
         return self.client.store.get_many(job_ids)
 
@@ -153,8 +167,16 @@ class Site:
         """How many jobs are in a state."""
         return self.store.zcard(self.keys.jobs(state))
 
-    def events(self, job_id: str, state: JobState) -> list[float]:
-        """The moments at which a job came into a state, in seconds since 1970."""
+    def watch(self, job_ids: Iterable[str]) -> None:
+        """Has the changes of state of open jobs kept for `moments` until a minute after their end."""
+        with self.store.pipeline() as pipe:
+            for job_id in job_ids:
+                Scripts(self.store, self.keys.prefix).run("jobs/watch", {"id": job_id}, pipe)
+                pipe.persist(self.keys.events(job_id))
+            pipe.execute()
+
+    def moments(self, job_id: str, state: JobState) -> list[float]:
+        """The moments at which a watched job came into a state, in seconds since 1970."""
         entries = self.store.xrange(self.keys.events(job_id))
         return [int(entry.split("-")[0]) / 1000 for entry, fields in entries if fields["state"] == state]
 

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import venv
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -43,6 +44,7 @@ INSTALL_S = 600
 ELSEWHERE = {
     r"\bpip install": "scripts/check_installs runs each",
     r"^celery .* flower": "needs Flower, which is no part of threadmill",
+    r"^celery multi": "writes into /var/log and /run; test_celery_multi.py runs it",
     r"--install-completion": "writes into the shell's start-up file, and asks which shell that is",
     r"^docker\b": "needs a Docker engine; test_compose.py and test_dockerfile.py run what they start",
     r"^(git clone|cd )": "how a reader gets to where the commands run",
@@ -76,10 +78,18 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (shared / "bare.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "bare" / "bin" / "threadmill").exists():
-            venv.create(shared / "bare", with_pip=True)
-            pip = [str(shared / "bare" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile"]
+            venv.create(shared / "bare")
+            uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet"]
             subprocess.run(
-                [*pip, "--constraint", str(ROOT / "constraints.txt"), f"{ROOT}[{EXTRAS}]"],
+                [
+                    *uv,
+                    "--python",
+                    str(shared / "bare" / "bin" / "python"),
+                    "--constraint",
+                    "constraints.txt",
+                    f".[{EXTRAS}]",
+                ],
+                cwd=ROOT,
                 check=True,
                 timeout=INSTALL_S,
             )

@@ -116,8 +116,8 @@ def test_ended_jobs_expire_and_open_jobs_stay(site, tell):
     waiting = client.enqueue({"prompt": "[[run_s=60]]Well?", "key": "long", **night})
     withdrawn = client.enqueue({"prompt": "[[run_s=0]]Well?", **night})
     assert withdrawn.cancel() is JobState.CANCELLED
-    assert {*_of(site, waiting.id), f"{site.keys.prefix}:key:long", site.keys.batch("night")} <= _kept(site)
-    assert not _kept(site) & _of(site, withdrawn.id)
+    assert {site.keys.record(waiting.id), f"{site.keys.prefix}:key:long", site.keys.batch("night")} <= _kept(site)
+    assert site.keys.record(withdrawn.id) not in _kept(site)
 
     worker = site.start_worker()
     succeeded = client.enqueue({"prompt": "[[run_s=0]]Well?", "key": "short", **night})
@@ -127,20 +127,15 @@ def test_ended_jobs_expire_and_open_jobs_stay(site, tell):
     until(lambda: site.held_by(worker) == [waiting.id], "the long one runs")
     assert client.redrive(redriven.id) is JobState.QUEUED
     until(lambda: redriven.get().result, "it ran again")
-    assert {*_of(site, waiting.id), f"{site.keys.prefix}:key:long", site.keys.batch("night")} <= _kept(site)
+    assert {site.keys.record(waiting.id), f"{site.keys.prefix}:key:long", site.keys.batch("night")} <= _kept(site)
     for ended in (succeeded, failed, redriven, withdrawn):
-        assert not _kept(site) & _of(site, ended.id)
+        assert site.keys.record(ended.id) not in _kept(site)
 
     waiting.cancel()
     assert waiting.wait(PATIENCE_S).state is JobState.CANCELLED
     permanent = {name for name in _kept(site) if not name.startswith(CELERY_KEYS)}
     assert not permanent, "only keys of Celery never expire"
     tell(f"keys that never expire, all of Celery: {', '.join(sorted(_kept(site)))}")
-
-
-def _of(site: Site, job_id: str) -> set[str]:
-    """The keys of one job."""
-    return {site.keys.record(job_id), site.keys.events(job_id)}
 
 
 def _kept(site: Site) -> set[str]:

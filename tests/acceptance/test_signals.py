@@ -32,7 +32,7 @@ HEARD = "worker stopping"
 )
 def test_jobs_are_handed_back_at_once_and_continue_elsewhere(site, tell, command, number):
     worker = site.start_worker(COMMANDS[command])
-    jobs = site.enqueue(f"[[scenario=echo run_s=3]]Question {n}" for n in range(100))
+    jobs = site.enqueue(f"[[scenario=echo run_s=8]]Question {n}" for n in range(100))
     until(lambda: site.runs()["created"] == 100, "all jobs are in flight")
     asked = time.monotonic()
     worker.signal(number)

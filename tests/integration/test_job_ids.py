@@ -26,8 +26,8 @@ def test_the_client_follows_no_such_id(client):
 async def test_a_foreign_task_with_an_invalid_id_makes_no_record(worker, emulator, store, job_id):
     result = await worker.process.run(job_id, {"prompt": "Well?"})
 
-    assert (result["state"], result["failure"]["kind"]) == ("failed", "rejected")
-    assert "is not a job id" in result["failure"]["message"]
+    assert (result.state, result.failure.kind) == ("failed", "rejected")
+    assert "is not a job id" in result.failure.message
     assert not list(store.scan_iter(f"{worker.settings.key_prefix}:job:*"))
     assert emulator.stats()["threads"]["created"] == 0
 

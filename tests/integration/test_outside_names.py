@@ -63,8 +63,8 @@ def test_a_thread_is_shown_by_an_id_that_leads_nowhere_else(cli, thread):
 @pytest.mark.parametrize(("kind", "thing"), [("thread", ".."), ("thread", ""), ("file", ".."), ("gadget", "g-1")])
 async def test_a_leftover_that_fits_no_url_holds_up_no_other(worker, store, settings, until, kind, thing):
     keys = Keys(settings.key_prefix)
-    bad = LeftoverRecord(endpoint="emulator", kind=kind, id=thing).model_dump_json()
-    gone = LeftoverRecord(endpoint="emulator", kind="thread", id="thread_gone").model_dump_json()
+    bad = LeftoverRecord(endpoint="emulator", kind=kind, id=thing).to_json()
+    gone = LeftoverRecord(endpoint="emulator", kind="thread", id="thread_gone").to_json()
     store.zadd(keys.leftovers, {bad: 1, gone: 2})
 
     await worker.process.clean_up()

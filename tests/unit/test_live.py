@@ -31,6 +31,12 @@ class Redis:
         self.gone = []
         self.error = None
         self.pauses = 0
+        self.followers = False
+
+    async def is_followed(self, job_id):
+        if self.error:
+            raise self.error
+        return self.followers
 
     async def publish(self, due):
         if self.error:
@@ -65,7 +71,7 @@ async def ticks(count: int = 5) -> None:
 
 
 async def test_nothing_is_read_or_published_while_nobody_follows(redis):
-    feed = EventPublisher(redis.publish).open("job")
+    feed = EventPublisher(redis.publish, redis.is_followed).open("job")
     feed.emit(EventKind.RUN, run_id="run_1", run=1, status="queued")
     feed.delta(b"not even JSON", parse_delta)
     await ticks()
@@ -75,7 +81,7 @@ async def test_nothing_is_read_or_published_while_nobody_follows(redis):
 
 
 async def test_a_late_follower_gets_the_text_so_far_in_one_piece(redis):
-    lives = EventPublisher(redis.publish)
+    lives = EventPublisher(redis.publish, redis.is_followed)
     feed = lives.open("job")
     feed.emit(EventKind.RUN, run_id="run_1", run=1, status="queued")
     say(feed, "All ", "work ")
@@ -90,7 +96,7 @@ async def test_a_late_follower_gets_the_text_so_far_in_one_piece(redis):
 
 
 async def test_a_complete_message_replaces_its_pieces(redis):
-    lives = EventPublisher(redis.publish)
+    lives = EventPublisher(redis.publish, redis.is_followed)
     lives.follow(["job"])
     feed = lives.open("job")
     say(feed, "All work ")
@@ -105,7 +111,7 @@ async def test_a_complete_message_replaces_its_pieces(redis):
 
 
 async def test_text_continues_where_it_stopped_after_a_redis_outage(redis):
-    lives = EventPublisher(redis.publish)
+    lives = EventPublisher(redis.publish, redis.is_followed)
     lives.follow(["job"])
     feed = lives.open("job")
     redis.error = RedisConnectionError("away")
@@ -122,7 +128,7 @@ async def test_text_continues_where_it_stopped_after_a_redis_outage(redis):
 
 async def test_a_job_ends_during_a_redis_outage(redis, monkeypatch):
     monkeypatch.setattr(live, "TIMEOUT_S", 0.05)
-    lives = EventPublisher(redis.publish)
+    lives = EventPublisher(redis.publish, redis.is_followed)
     lives.follow(["job"])
     feed = lives.open("job")
     say(feed, "All ")
@@ -132,21 +138,32 @@ async def test_a_job_ends_during_a_redis_outage(redis, monkeypatch):
     await asyncio.wait_for(lives.open("job").close(), 1)
 
 
-async def test_tool_calls_are_published_at_the_end_though_nobody_followed(redis):
-    feed = EventPublisher(redis.publish).open("job")
+@pytest.mark.parametrize("followers", [False, True])
+async def test_at_the_end_tool_calls_are_published_to_a_follower_who_has_just_come(redis, followers):
+    feed = EventPublisher(redis.publish, redis.is_followed).open("job")
     feed.emit(EventKind.RUN, run_id="run_1", run=1, status="requires_action")
     feed.emit(EventKind.TOOL_CALL, call_id="call_1", name="SEARCH", arguments="x" * 5000)
     await ticks()
     assert redis.entries == []
+    redis.followers = followers
     await feed.close()
 
-    assert [entry["kind"] for entry in redis.entries] == ["run", "tool_call"]
-    assert len(redis.entries[1]["arguments"]) == live.FIELD_LIMIT + 3
+    assert [entry["kind"] for entry in redis.entries] == (["run", "tool_call"] if followers else [])
+    assert all(len(entry["arguments"]) == live.FIELD_LIMIT + 3 for entry in redis.entries[1:])
+
+
+async def test_a_job_with_tool_calls_ends_during_a_redis_outage(redis):
+    feed = EventPublisher(redis.publish, redis.is_followed).open("job")
+    feed.emit(EventKind.TOOL_CALL, call_id="call_1", name="SEARCH", arguments="{}")
+    redis.error = RedisConnectionError("away")
+    await asyncio.wait_for(feed.close(), 1)
+
+    assert redis.entries == []
 
 
 async def test_a_bounded_amount_is_kept_and_published(redis, monkeypatch):
     monkeypatch.setattr(live, "RAW_LIMIT", 1000)
-    lives = EventPublisher(redis.publish)
+    lives = EventPublisher(redis.publish, redis.is_followed)
     feed = lives.open("job")
     say(feed, *["0123456789" * 10] * 3000)
     assert feed._raw_size <= 1000
@@ -176,7 +193,7 @@ def test_halves_of_a_character_make_one_that_redis_can_hold():
 async def test_no_prefix_of_a_secret_is_published(redis, size):
     REDACTOR.register("sk-secret-4711")
     text = "sk-secretive? The key is sk-secret-4711, and sk-secret-4712 is none. sk-sec"
-    lives = EventPublisher(redis.publish)
+    lives = EventPublisher(redis.publish, redis.is_followed)
     lives.follow(["job"])
     feed = lives.open("job")
     for start in range(0, len(text), size):
@@ -193,7 +210,8 @@ async def test_no_prefix_of_a_secret_is_published(redis, size):
 
 async def test_arguments_and_outputs_of_tools_hold_no_secret(redis):
     REDACTOR.register("sk-secret-4711")
-    feed = EventPublisher(redis.publish).open("job")
+    redis.followers = True
+    feed = EventPublisher(redis.publish, redis.is_followed).open("job")
     feed.emit(EventKind.TOOL_CALL, call_id="call_1", name="SEARCH", arguments='{"key": "sk-secret-4711"}')
     await feed.close()
     assert redis.entries[0]["arguments"] == '{"key": "[key]"}'

@@ -111,6 +111,15 @@ def test_our_own_lines_and_those_of_libraries_have_one_format(lines):
     assert ours.keys() >= {"timestamp"} <= theirs.keys()
 
 
+def test_lines_below_the_level_are_left_out(lines):
+    bound = structlog.get_logger("threadmill_worker").bind(job_id="1")
+    bound.debug("phase")
+    bound.log(logging.DEBUG, "start limited")
+    bound.log(logging.INFO, "start limited")
+
+    assert [(line["event"], line["level"]) for line in lines()] == [("start limited", "info")]
+
+
 def test_lines_of_libraries_carry_the_number_of_suppressed_warnings(lines):
     [repeats] = [each for handler in logging.getLogger().handlers for each in handler.filters]
     repeats._clock = clock = Clock()
@@ -142,3 +151,11 @@ def test_no_line_holds_a_secret(style, written):
         assert piece not in said
     if style == "json":
         assert len([json.loads(line) for line in said.splitlines()]) == 4
+
+
+def test_the_lines_of_a_process_under_a_supervisor_tell_its_pid(monkeypatch, lines):
+    monkeypatch.setattr(log, "_of_process", {})
+    log.add_to_each_line(pid=77)
+    structlog.get_logger("threadmill_worker").info("job finished", job_id="1")
+    logging.getLogger("kombu").error("lost")
+    assert [line["pid"] for line in lines()] == [77, 77]

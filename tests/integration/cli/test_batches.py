@@ -79,6 +79,15 @@ def test_batches_lists_each_with_its_jobs_and_its_cost(cli, batch):
     assert told == json.loads(cli("batch", "show", "autumn", "--json").stdout)
 
 
+def test_the_limit_of_a_batch_is_set_shown_and_removed(cli):
+    assert cli("batch", "limit", "autumn", "20").stderr == "autumn runs at most 20 jobs at a time\n"
+    assert "at a time    at most 20\n" in cli("batch", "show", "autumn").stdout
+    assert json.loads(cli("batch", "show", "autumn", "--json").stdout)["concurrent"] == 20
+    assert cli("batch", "limit", "autumn", "none").stderr == "autumn has no limit of its own\n"
+    assert "at a time" not in cli("batch", "show", "autumn").stdout
+    assert cli("batch", "limit", "winter", "20").stderr.startswith("threadmill: there is no batch 'winter'")
+
+
 def test_a_batch_that_is_not_there_is_said_so(cli):
     done = cli("batch", "show", "winter")
     assert (done.returncode, done.stdout) == (2, "")

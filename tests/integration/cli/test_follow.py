@@ -9,6 +9,7 @@ import pytest
 from tests import shared
 
 from threadmill import Client, JobState
+from threadmill.store.keys import Keys
 
 pytestmark = pytest.mark.integration
 
@@ -43,14 +44,19 @@ def test_submit_follow_prints_the_answer_as_it_is_written(started):
     ]  # fmt: skip
 
 
-def test_follow_tells_of_tools_and_ends_as_result_does(cli):
-    job_id = cli("submit", "[[scenario=tools]]Well?").stdout.strip()
-    followed = cli("jobs", "follow", job_id)
+def test_follow_tells_of_tools_and_ends_as_result_does(cli, started, settings, store, until):
+    client = Client(settings)
+    client.pause_endpoint("emulator")
+    job_id = client.enqueue("[[scenario=tools]]Well?").id
+    command = started("jobs", "follow", job_id)
+    until(lambda: store.exists(Keys(settings.key_prefix).followed(job_id)))
+    client.resume_endpoint("emulator")
+    answer, remarks = (pipe.decode() for pipe in command.communicate(timeout=60))
 
-    assert followed.returncode == 0
-    assert followed.stdout == cli("jobs", "result", job_id).stdout
-    assert "tool SEARCH called: {" in followed.stderr
-    assert "tool SEARCH returned: Emulated search results" in followed.stderr
+    assert command.returncode == 0
+    assert answer == cli("jobs", "result", job_id).stdout
+    assert "tool SEARCH called: {" in remarks
+    assert "tool SEARCH returned: Emulated search results" in remarks
 
 
 def test_follow_of_a_job_that_fails_says_why(cli):
@@ -80,7 +86,7 @@ def test_json_gives_a_line_per_event(cli):
 
 
 def test_ctrl_c_leaves_the_job_alone_and_says_so(started, settings):
-    job = Client(settings).enqueue({"prompt": SLOWLY, "stream": True})
+    job = Client(settings).enqueue({"prompt": f"[[scenario=echo deltas=300 run_s=60]]{TEXT}", "stream": True})
     command = started("jobs", "follow", job.id)
     command.stdout.read(5)
     command.send_signal(signal.SIGINT)
@@ -88,7 +94,9 @@ def test_ctrl_c_leaves_the_job_alone_and_says_so(started, settings):
 
     assert command.returncode == 130
     assert f"job {job.id} continues; to watch it: threadmill jobs follow {job.id}" in remarks.decode()
-    assert job.wait(20).state is JobState.SUCCEEDED
+    assert job.get().state is JobState.RUNNING
+    job.cancel()
+    assert job.wait(20).state is JobState.CANCELLED
 
 
 def test_an_unknown_job_is_named(cli):

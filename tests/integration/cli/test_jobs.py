@@ -116,7 +116,7 @@ def test_jobs_are_filtered_by_endpoint_failure_time_and_metadata(cli, settings):
 
 def test_status_of_a_running_job_shows_where_its_worker_is(cli, settings, until):
     stuck = Client(settings).enqueue("[[scenario=stuck]]\nWell?")
-    until(lambda: (place := stuck.get().progress_summary) and place.run)
+    until(lambda: (place := stuck.get().progress_summary) and place.run and place.run.seen.status == "in_progress")
     shown = json.loads(cli("jobs", "show", stuck.id, "--json").stdout)
     assert shown["thread"].startswith("thread_")
     assert shown["run"].startswith("run_")

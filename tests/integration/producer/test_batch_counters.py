@@ -35,13 +35,25 @@ async def test_a_batch_counts_what_its_jobs_spent(worker):
     assert worker.client.batches() == [batch]
 
 
+async def test_a_batch_has_a_limit_until_it_is_removed(worker):
+    worker.create(batch="b")
+    assert worker.client.batch("b").concurrent is None
+    worker.client.limit_batch("b", 20)
+    assert worker.client.batch("b").concurrent == 20
+    worker.client.limit_batch("b", None)
+    assert worker.client.batch("b").concurrent is None
+
+    with pytest.raises(ValueError, match="`concurrent` is 0: give 1 or more, or pause the batch"):
+        worker.client.limit_batch("b", 0)
+    with pytest.raises(BatchNotFound):
+        worker.client.limit_batch("c", 1)
+
+
 async def test_the_end_of_a_job_is_counted_once(worker):
     result = await worker.run(batch="b")
     counted = worker.client.batch("b")
 
-    await worker.process._job_store.finish(
-        Lease(result.job_id, "it"), result, [], "emulator"
-    )  # its reply was lost, say
+    await worker.process._job_store.finish(Lease(result.job_id, "it"), result, [])  # its reply was lost, say
 
     assert worker.client.batch("b") == counted
 
@@ -92,7 +104,7 @@ async def test_a_job_ends_even_if_a_counter_overflows(worker):
     absurd = Usage(prompt_tokens=10**30, completion_tokens=-5, total_tokens=7)
     result = record.ended(JobState.SUCCEEDED, None, record.created_at, usage=absurd, model="m", calls=3)
 
-    await worker.process._job_store.finish(lease, result, [], "emulator")
+    await worker.process._job_store.finish(lease, result, [])
 
     batch = worker.client.batch("b")
     assert (batch.jobs[JobState.SUCCEEDED], batch.calls, batch.usage) == (1, 3, Usage(total_tokens=7))
@@ -106,8 +118,8 @@ async def test_the_batch_lane_is_counted_apart(worker):
     plain = await worker.run("Why?", batch="b")
     await worker.process.run(cheap, None)
     while worker.record(cheap).result is None:
-        while worker.sent:
-            await worker.process.run(worker.sent.pop(0), None)
+        for job_id in worker.take_messages():
+            await worker.process.run(job_id, None)
         await asyncio.sleep(0.05)
     answered = worker.record(cheap).result
 

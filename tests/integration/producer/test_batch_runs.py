@@ -219,6 +219,15 @@ def test_the_number_of_unfinished_jobs_is_limited(desk, client, store, settings)
 
 
 @pytest.mark.usefixtures("with_worker")
+def test_a_batch_that_is_resumed_keeps_its_limit_of_running_jobs(desk, client):
+    desk.run(concurrent=3)
+    desk.run()
+    assert client.batch("b").concurrent == 3
+    desk.run(concurrent=4)
+    assert client.batch("b").concurrent == 4
+
+
+@pytest.mark.usefixtures("with_worker")
 def test_an_outage_while_enqueuing_creates_no_second_jobs(desk, client, emulator, monkeypatch):
     enqueue, lost = client.enqueue_many, []
 

@@ -30,7 +30,8 @@ def test_a_prompt_a_mapping_and_a_prompt_job_are_the_same(client):
     assert [(handle.state, handle.is_new) for handle in handles] == [(JobState.QUEUED, True)] * 3
 
 
-def test_a_message_contains_only_the_id_of_the_job(client, store, settings):
+async def test_a_message_contains_only_the_id_of_the_job(worker, client, store, settings):
+    await worker.process._heartbeat()  # offers slots
     handle = client.enqueue({"prompt": "A secret of ours", "metadata": {"order": "4711"}})
 
     [message] = store.lrange(settings.queue, 0, -1)

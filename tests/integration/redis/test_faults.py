@@ -62,7 +62,7 @@ def test_a_producer_is_told_that_redis_is_unavailable_and_nothing_else(patient, 
         VERBS[verb](Client(patient), job_id)
 
 
-@pytest.mark.parametrize("first", [0, 1, 2, 3])
+@pytest.mark.parametrize("first", [0, 1, 2])
 @pytest.mark.parametrize("state", [STATES[0], STATES[7], LOST])
 def test_enqueue_many_says_which_jobs_are_in(make_settings, monkeypatch, state, first):
     monkeypatch.setattr("threadmill.store.connection.CHUNK", 2)
@@ -81,7 +81,7 @@ def test_enqueue_many_says_which_jobs_are_in(make_settings, monkeypatch, state, 
         assert f"{len(error.enqueued)} of 6 jobs are enqueued" in str(error)
 
 
-def test_jobs_that_redis_took_in_beside_others_get_their_messages(make_settings, monkeypatch, store):
+def test_jobs_that_redis_took_in_beside_others_are_enqueued(make_settings, monkeypatch):
     """Redis may run out of memory, and have some again, within one round trip."""
 
     def create_every_other(self, jobs):
@@ -97,7 +97,7 @@ def test_jobs_that_redis_took_in_beside_others_get_their_messages(make_settings,
 
     assert list(stopped.value.enqueued) == [0, 2, 4]
     assert not stopped.value.unknown
-    assert store.llen(made.queue) == 3
+    assert {record.id for record in Client(made).jobs()} == {handle.id for handle in stopped.value.enqueued.values()}
 
 
 @settings(max_examples=25)

@@ -17,8 +17,10 @@ ID, OWNED = {"id": "j"}, {"id": "j", "owner": "w:1"}
 FILE = '{"endpoint":"e","kind":"file","id":"file-1"}'
 RUN = '{"endpoint":"e","kind":"run","id":"thread_1/run_1"}'
 THREAD = '{"endpoint":"e","id":"thread_1","job_id":"j","created_at":1,"used_at":1,"jobs":1,"things":{}}'
-CREATE = requests.create("j", PromptJob(prompt="Why?", key="k", batch="b", thread="thread_1"), "e")
+CREATE = requests.create("j", PromptJob(prompt="Why?", key="k", batch="b", thread="thread_1"), "e", ["f"])
 CLAIM = ("jobs/claim", OWNED | {"lease_s": 60})
+SLOTS = ("jobs/renew", {"lease_s": 60, "jobs": [], "worker": "w", "free": 1})
+HAND_BACK = ("jobs/hand_back", OWNED)
 EXPIRED = ("jobs/claim", OWNED | {"lease_s": -1})
 FINISH = (
     "jobs/finish",
@@ -29,15 +31,27 @@ FINISH = (
         "ttl_s": 60,
         "longest_ttl_s": 90,
         "celery_key": "celery-task-meta-j",
-        "celery_meta": '{"status": "SUCCESS"}',
+        "celery_result": '{"status": "SUCCESS"}',
         "batch_counts": {"failed:stuck": "1", "usage:total_tokens::m": str(2**62)},
         "leftovers": [RUN, FILE],
     },
 )
 WAIT = ("lane/wait", OWNED | {"lane": "e/m", "longest_s": -1, "deadline": 9e9})
-COLLECT = ("lane/collect", {"lane": "e/m", "limit": 1, "wait_s": 60, "name": "r", "remote_batch": "{}"})
+COLLECT = (
+    "lane/collect",
+    {"lane": "e/m", "endpoint": "other", "limit": 1, "wait_s": 60, "name": "r", "remote_batch": "{}"}
+    | {"at_once": 9, "skip": 0, "is_more": False},
+)
 SHARED = {"batch": "b", "name": "file"}
 NEW = {"name": "s", "remote_batch": "{}", "jobs": ["j"]}
+RECEIVER = {"callback": '{"url": "https://shop.example/hook"}'}
+CALLED = [
+    ("jobs/create", CREATE | RECEIVER | {"id": "c", "idempotency_key": None}),
+    ("jobs/finish", FINISH[1] | {"id": "c", "owner": None, "state": "cancelled"}),
+]
+DELIVERY = {"id": "msg_c_1"}
+TAKE = ("callbacks/take", {"hold_s": 60})
+DEAD = ("callbacks/settle", DELIVERY | {"attempt": 1, "state": "dead", "reason": "HTTP 410", "ttl_s": 60})
 
 #: By script: the calls before, the request, and both replies; None: whatever it is, both are the same.
 CASES = {
@@ -46,18 +60,31 @@ CASES = {
     "jobs/renew": ([CLAIM], {"lease_s": 60, "jobs": [OWNED | {"calls": 7}, {"id": "k", "owner": "w:2"}]}, None, None),
     "jobs/save": ([CLAIM], OWNED | {"progress": "{}"}, ["saved"], ["saved"]),
     "jobs/count_interruption": ([CLAIM], OWNED, ["counted", 1], ["counted", 2]),
+    "jobs/move": ([CLAIM], OWNED | {"moves": "[]", "calls": 7, "leftovers": [FILE]}, ["queued"], ["lost"]),
     "jobs/hand_back": ([CLAIM], OWNED | {"calls": 7}, ["queued"], ["lost"]),
-    "jobs/finish": ([CLAIM], FINISH[1], ["finished", "next"], ["failed", "next"]),
+    "jobs/finish": ([CLAIM], FINISH[1], ["finished"], ["failed"]),
     "jobs/request_cancel": ([CLAIM], ID, ["running"], ["running"]),
     "jobs/redrive": ([CLAIM, FINISH], ID | {"celery_key": "celery-task-meta-j"}, ["queued"], ["queued"]),
-    "jobs/rescue": ([EXPIRED], {"worker": "w", "limit": 9}, ["rescued", "j", 1], ["rescued"]),
-    "jobs/long_queued": ([], {"longer_than_s": -1}, ["found", "j"], ["found", "j"]),
+    "jobs/watch": ([CLAIM], ID, None, None),
+    "jobs/rescue": ([EXPIRED], {"worker": "w", "limit": 9, "interruptions": 9}, ["rescued", "j", 1], ["rescued"]),
+    "queue/dispatch": ([SLOTS], {}, ["dispatched", 0], ["dispatched", 0]),
+    "queue/position": ([], ID, ["ready", "normal|b|b|f", 0], ["ready", "normal|b|b|f", 0]),
+    "queue/undelivered": ([SLOTS], {"older_than_s": -1}, ["found", "j"], ["found", "j"]),
+    "queue/return": ([SLOTS], {"jobs": ["j"]}, ["returned", "j"], ["returned", "j"]),
+    "queue/adopt": ([CLAIM, HAND_BACK], {"start": 0, "limit": 9}, None, None),
+    "batches/limit": ([], {"name": "b", "concurrent": 2}, None, None),
+    "batches/callback": ([], RECEIVER | {"name": "b"}, ["awaited"], ["awaited"]),
+    "callbacks/take": (CALLED, TAKE[1], ["taken", "msg_c_1"], ["none"]),
+    "callbacks/settle": ([*CALLED, TAKE], DEAD[1], ["settled"], ["lost"]),
+    "callbacks/retry": ([*CALLED, TAKE, DEAD], DELIVERY, ["pending"], ["pending"]),
+    "callbacks/drop": ([*CALLED, TAKE, DEAD], DELIVERY, ["dropped"], ["missing"]),
+    "endpoints/resume": ([], {"name": "e"}, ["resumed"], ["running"]),
     "lane/wait": ([CLAIM], WAIT[1], ["waits"], ["lost"]),
-    "lane/collect": ([CLAIM, WAIT], COLLECT[1], ["collected", 1], ["collected", 0]),
+    "lane/collect": ([CLAIM, WAIT], COLLECT[1], ["collected", 1, 0], ["collected", 0, 0]),
     "lane/release": ([CLAIM, WAIT, COLLECT], ID | {"name": "r", "progress": "{}"}, ["released"], ["gone"]),
     "lane/replace": (
         [CLAIM, WAIT, COLLECT],
-        {"name": "r", "new": [NEW], "leftovers": [FILE]},
+        {"name": "r", "new": [NEW], "is_last": True, "leftovers": [FILE]},
         ["replaced"],
         ["gone"],
     ),
@@ -86,8 +113,8 @@ CASES = {
     "write_with_lease": ([], {"owner": "w", "field": "f", "value": "v"}, ["written"], ["written"]),
 }
 
-#: A repetition counts again, or forgets the lane, which is empty now.
-CHANGING = ("jobs/count_interruption", "remote/postpone_leftover", "lane/collect")
+#: A repetition counts again, sends another message, or forgets the lane, which is empty now.
+CHANGING = ("jobs/count_interruption", "remote/postpone_leftover", "lane/collect", "queue/return")
 
 
 @pytest.fixture
@@ -97,7 +124,7 @@ def keys():
 
 @pytest.fixture
 def run(store, keys):
-    scripts = Scripts(store, keys.prefix)
+    scripts = Scripts(store, keys.prefix, f"{keys.prefix}:celery")
     return lambda name, request: scripts.run(name, request)
 
 
@@ -125,6 +152,7 @@ def test_a_script_can_be_called_twice(name, run, store, keys):
     if name == "write_with_lease":
         request |= {"lease": keys.sweep, "hash": keys.workers}
     store.set(keys.sweep, "w")
+    store.hset(keys.endpoints_paused, "e", "maintenance")
     for call in before:
         run(*call)
 
@@ -155,6 +183,7 @@ def everything(store, keys):
         "hash": store.hgetall,
         "string": store.get,
         "set": store.smembers,
+        "list": lambda key: store.lrange(key, 0, -1),
         "stream": lambda key: [fields for _, fields in store.xrange(key)],
         "zset": lambda key: store.zrange(key, 0, -1),
     }

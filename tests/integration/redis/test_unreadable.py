@@ -72,7 +72,7 @@ def cli(settings, settings_as_environment, monkeypatch):
 @pytest.mark.parametrize(("fields", "part"), DAMAGED.values(), ids=DAMAGED)
 async def test_an_unreadable_job_is_listed_and_can_be_cancelled(worker, damage, store, fields, part):
     client, sound, job_id = worker.client, worker.create(), worker.create("My secret")
-    damage(job_id, **fields)
+    damage(job_id, **{"sender": "celery"} | fields)
 
     [found] = client.unreadable_jobs()
     assert (found.id, found.field) == (job_id, part)
@@ -141,7 +141,7 @@ async def test_jobs_of_a_newer_version_are_read(worker, damage, store, keys):
     result = json.loads(store.hget(keys.record(job_id), "result"))
     result["failure"] |= {"kind": "out_of_poetry", "hint": "rhyme"}
     result["timings"]["waited_s"] = 7
-    result["usage"]["reasoning_tokens"] = 7
+    result["usage"] = {"reasoning_tokens": 7}
     damage(job_id, result=json.dumps(result))
     failure = worker.client.wait(job_id, timeout_s=0).failure
     assert (failure.kind, failure.message) == ("out_of_poetry", "cancelled while it was queued")
@@ -170,8 +170,8 @@ async def test_a_damaged_entry_of_a_thread_keeps_no_job_from_its_end(worker, sto
 
 
 async def test_a_damaged_leftover_is_tried_once(settings, client, store, keys):
-    job_store = JobStore(settings, "a-worker", client.store.get)
-    sound = LeftoverRecord(endpoint="emulator", kind="file", id="file-1").model_dump_json()
+    job_store = JobStore(settings, "a-worker")
+    sound = LeftoverRecord(endpoint="emulator", kind="file", id="file-1").to_json()
     store.zadd(keys.leftovers, {"{": 1, b"\xff\x00": 2, sound: 3})
 
     assert (await job_store.take_leftover()).id == "file-1"
@@ -180,6 +180,12 @@ async def test_a_damaged_leftover_is_tried_once(settings, client, store, keys):
     assert store.zcard(keys.leftovers) == 3
     assert [left.id for left in client.leftovers()] == ["file-1"]
     await job_store.close()
+
+
+def test_a_name_that_is_no_text_is_left_out_of_the_batches(client, store, keys):
+    client.enqueue({"prompt": "Why?", "batch": "b"})
+    store.zadd(keys.batches, {b"\x80": 1})
+    assert [batch.name for batch in client.batches()] == ["b"]
 
 
 def test_lists_leave_out_what_cannot_be_read(client, store, keys, caplog):
@@ -218,7 +224,7 @@ async def test_workers_leave_out_what_cannot_be_read(worker, store, keys):
         assert batch is None
 
     store.hset(keys.assistants, "emulator/p", "{")
-    assert await job_store.assistant_of("emulator", "p") is None
+    assert await job_store.applied("emulator", "p") is None
 
 
 @pytest.mark.parametrize("fields", [{"job": "{"}, {"progress": "{"}], ids=str)

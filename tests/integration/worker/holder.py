@@ -23,9 +23,9 @@ class Holder(JobStore):
 
     async def end(self, result: JobResult, **more: Any) -> None:
         """Ends the job, whether or not it was claimed."""
-        await self.finish(self.leases.get(result.job_id) or self.lease(result.job_id), result, (), "emulator", **more)
+        await self.finish(self.leases.get(result.job_id) or self.lease(result.job_id), result, (), **more)
 
-    async def sweep(self) -> list[tuple[str, int]]:
-        """Rescues the jobs whose lease has expired."""
+    async def sweep(self, interruptions: int = 1000) -> list[tuple[str, int]]:
+        """Rescues the jobs whose lease has expired, unless that happened `interruptions` times in a row."""
         await self.redis.set(self._keys.sweep, self._name)
-        return await self.rescue()
+        return await self.rescue(interruptions)

@@ -189,12 +189,6 @@ def test_a_task_chained_after_a_failed_job_fails_too(shop, settings):
     assert after.parent.get(timeout=20, propagate=False)["failure"]["kind"] == "invalid_prompt"
 
 
-def test_a_job_of_our_own_client_is_readable_through_celery(shop, client, settings):
-    handle = client.enqueue("Why is the sky blue?")
-
-    assert shop.AsyncResult(handle.id).get(timeout=20) == handle.wait(20).model_dump(mode="json")
-
-
 def test_many_messages_of_one_job_run_it_once(shop, settings, emulator):
     job_id = str(uuid.uuid4())
     for _ in range(5):

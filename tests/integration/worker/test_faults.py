@@ -74,6 +74,7 @@ async def test_a_retry_after_is_obeyed(worker, emulator):
     assert (result.timings.finished_at - result.timings.started_at).total_seconds() > 0.8
 
 
+@pytest.mark.endpoint(unreachable_limit_s=60)
 async def test_a_storm_of_faults_costs_thirty_jobs_nothing(worker, emulator):
     emulator.faults(
         drop_before=0.04,
@@ -102,7 +103,6 @@ async def test_a_storm_of_faults_costs_thirty_jobs_nothing(worker, emulator):
         ("html", FailureKind.UNREACHABLE),
         ("error_500", FailureKind.SERVER_ERROR),
         ("plain_500", FailureKind.SERVER_ERROR),
-        ("rate_limit_429", FailureKind.RATE_LIMITED),
     ],
 )
 async def test_a_job_fails_after_a_time_without_usable_replies(worker, emulator, fault, kind):
@@ -112,6 +112,15 @@ async def test_a_job_fails_after_a_time_without_usable_replies(worker, emulator,
     assert (result.state, result.failure.kind, result.failure.retryable) == (JobState.FAILED, kind, True)
     assert result.failure.message.startswith("no usable reply for ")
     assert result.runs == 0
+
+
+@pytest.mark.endpoint(unreachable_limit_s=0.2)
+async def test_only_its_deadline_ends_a_job_that_the_server_refuses(worker, emulator):
+    emulator.faults(rate_limit_429=1, retry_after_s=0.1)
+    result = await worker.run(timeout_s=1)
+
+    assert (result.failure.kind, result.runs) == (FailureKind.OVERDUE, 0)
+    assert "429 " in result.failure.message
 
 
 @pytest.mark.endpoint(unreachable_limit_s=0.2)

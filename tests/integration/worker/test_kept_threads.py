@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.integration.worker.holder import Holder
 
 from threadmill import JobState, ThreadInUse, ThreadNotFound
 from threadmill.store.remote_records import KeptThread
@@ -15,13 +14,6 @@ pytestmark = pytest.mark.integration
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-async def job_store(settings):
-    job_store = Holder(settings, "a-worker", lambda job_id: None)
-    yield job_store
-    await job_store.close()
 
 
 async def end(job_store, job_id, thread=None, *, keep=True, at=NOW, things=None, state=JobState.SUCCEEDED) -> None:

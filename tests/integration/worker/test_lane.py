@@ -40,8 +40,8 @@ async def see_all_through(worker: Any, jobs: list[str]) -> list[Any]:
     for job_id in jobs:
         await worker.process.run(job_id, None)
     while not all(worker.record(job_id).result for job_id in jobs):
-        while worker.sent:
-            await worker.process.run(worker.sent.pop(0), None)
+        for job_id in worker.take_messages():
+            await worker.process.run(job_id, None)
         await asyncio.sleep(0.05)
     return [worker.record(job_id).result for job_id in jobs]
 
@@ -76,6 +76,22 @@ async def test_while_it_waits_it_is_queued_and_takes_no_attempt(worker):
     assert (record.state, record.attempts, record.remote_batch, record.owner) == (JobState.QUEUED, 0, "-", None)
     await worker.process.run(job_id, None)  # a second message of it
     assert worker.record(job_id).state is JobState.QUEUED
+
+
+async def test_the_lane_needs_no_pool_and_waits_while_its_endpoint_is_paused(worker, emulator):
+    worker.client.pause_endpoint("emulator")
+    job_id = worker.create(lane="batch")
+    await worker.process.run(job_id, None)
+    await asyncio.sleep(0.3)  # more than batch_lane_wait_s
+    for _ in range(3):
+        await worker.process.clean_up()
+    assert worker.record(job_id).remote_batch == "-"
+    assert worker.client.store.fields(job_id)["flow"] == "normal|||"
+    assert emulator.sent("POST", "/batches") == []
+
+    worker.client.resume_endpoint("emulator")
+    [result] = await see_all_through(worker, [job_id])
+    assert (result.state, result.lane) == (JobState.SUCCEEDED, "batch")
 
 
 async def test_requests_that_fail_are_sent_again_in_the_lane_alone(worker, emulator):
@@ -317,9 +333,8 @@ async def test_a_key_refused_for_a_while_loses_no_batch(worker, emulator):
 async def test_jobs_of_a_batch_that_someone_else_cancels_fail(worker, emulator, until):
     job_id = worker.create(lane="batch")
     await worker.process.run(job_id, None)
-    await asyncio.to_thread(until, lambda: emulator.sent("POST", "/batches"))
-    [batch] = emulator.emulator.state.batches.all()
     batches = emulator.emulator.state.batches
+    [batch] = await asyncio.to_thread(until, batches.all)
     batches._batch_s = 0.3
     emulator.call("POST", f"/batches/{batch.id}/cancel", None)
 

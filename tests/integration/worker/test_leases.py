@@ -29,7 +29,7 @@ def base_url():
 
 @pytest.fixture
 async def lane_store(settings):
-    job_store = JobStore(settings, "one", str)
+    job_store = JobStore(settings, "one")
     await job_store.read_clock()
     yield LaneStore(settings, "one", job_store.redis, job_store.clock.now)
     await job_store.close()
@@ -131,7 +131,7 @@ def test_a_night_that_was_made_is_free(settings, store, keys):
 
 
 async def test_one_worker_sweeps_at_a_time(settings, store, keys):
-    one, other = JobStore(settings, "one", str), JobStore(settings, "other", str)
+    one, other = JobStore(settings, "one"), JobStore(settings, "other")
     assert [await one.may_sweep(60), await other.may_sweep(60), await one.may_sweep(60)] == [True, False, False]
     assert store.get(keys.sweep) == "one"
     for job_store in (one, other):

@@ -5,7 +5,6 @@ import json
 import time
 
 import pytest
-from tests.integration.worker.holder import Holder
 
 from threadmill import JobState
 from threadmill.store.remote_records import LeftoverRecord
@@ -15,17 +14,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def job_store(settings):
-    job_store = Holder(settings, "another", lambda job_id: None)
-    yield job_store
-    await job_store.close()
-
-
-@pytest.fixture
 def leave(store, settings):
     def leave(number: int) -> None:
         left = (LeftoverRecord(endpoint="emulator", kind="thread", id=f"thread_{n}") for n in range(number))
-        store.zadd(f"{settings.key_prefix}:leftovers", {each.model_dump_json(): time.time() for each in left})
+        store.zadd(f"{settings.key_prefix}:leftovers", {each.to_json(): time.time() for each in left})
 
     return leave
 
@@ -49,15 +41,16 @@ async def test_a_thousand_are_deleted_in_one_pass(worker, emulator, leave, until
 
 
 @pytest.mark.settings(sweep_interval_s=0.1, lease_s=0.5)
-async def test_a_rescue_does_not_wait_for_slow_deletions(worker, job_store, emulator, leave, until):
+async def test_a_rescue_does_not_wait_for_slow_deletions(worker, job_store, emulator, leave, until, store, keys):
     emulator.faults(slow=1, slow_s=2, only="threads.delete")
     leave(100)
+    worker.start()
     await asyncio.to_thread(until, lambda: len(emulator.sent("DELETE", "")) == sweep.DELETIONS)
     job_id = worker.create()
     await job_store.take(job_id)  # by one that dies at once
 
     began = time.monotonic()
-    while worker.sent != [job_id]:
+    while not store.zscore(keys.dispatched, job_id):
         await asyncio.sleep(0.05)
         assert time.monotonic() - began < 60
     assert worker.record(job_id).state is JobState.QUEUED

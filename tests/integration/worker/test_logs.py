@@ -40,4 +40,4 @@ async def test_the_end_of_a_job_that_never_began_is_logged_too(worker):
         result = await worker.process.run("a-job", {"prompt": "Well?", "endpoint": "elsewhere"})
 
     assert lines[-1]["event"] == "job finished"
-    assert lines[-1]["message"] == result["failure"]["message"]
+    assert lines[-1]["message"] == result.failure.message

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.integration.worker.mutations import mutated
 
-from threadmill.queue import TASK, make_app, send
+from threadmill.queue import TASK, make_app
 from threadmill.store.records import DeadLetter
 from threadmill_worker.celery_app import transport
 from threadmill_worker.celery_app.consumer import Consumer
@@ -69,8 +69,8 @@ def raw(redis_url):
 
 @pytest.fixture(scope="module")
 def sound(made, raw):
-    """A message as our own client sends it."""
-    send(make_app(made), "job-1")
+    """A message as a Celery client sends it."""
+    make_app(made).send_task(TASK, args=["job-1"], task_id="job-1")
     return raw.rpop(made.queue)
 
 

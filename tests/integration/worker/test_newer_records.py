@@ -56,10 +56,12 @@ async def test_a_job_of_a_newer_version_waits_for_a_newer_worker(worker, store, 
     change(job_id, **fields)
     newer = store.hgetall(keys.record(job_id))
 
-    for _ in range(3):  # the sweep sends it again and again
+    for _ in range(3):  # it is dispatched again and again
         await worker.process.run(job_id, None)
 
     after = store.hgetall(keys.record(job_id))
+    for record in (after, newer):
+        record.pop("pool", None)  # the heartbeat may have dispatched it
     assert after == newer, "nothing of it has changed: it is queued, without an attempt"
     assert store.zscore(keys.jobs(JobState.QUEUED), job_id) is not None
     logged = [line for line in capsys.readouterr().out.splitlines() if "job left alone" in line]
@@ -72,15 +74,18 @@ async def test_a_job_of_a_newer_version_waits_for_a_newer_worker(worker, store, 
     assert (await worker.see_through(job_id)).ok
 
 
-async def test_the_sweep_sends_it_again_and_never_fails_it(worker, store, keys, change, monkeypatch):
-    monkeypatch.setattr("threadmill_worker.maintenance.sweep.SEND_GRACE_S", 0.0)
+async def test_it_is_dispatched_again_and_never_fails(worker, store, keys, change):
+    await worker.process._heartbeat()  # offers slots
     job_id = worker.create("Why?")
     change(job_id, format=TOMORROW)
+    assert worker.take_messages() == [job_id]
     await worker.process.run(job_id, None)
-    worker.sent.clear()
+    assert store.zcard(keys.dispatched) == 0, "it takes no slot from jobs of today"
 
-    await worker.process._sweep._send_lost()
-    assert job_id in worker.sent
+    store.zadd(keys.delayed, {job_id: 1})  # the time of its wait has passed
+    await worker.process._heartbeat()
+    assert worker.take_messages() == [job_id]
+    await worker.process.run(job_id, None)
 
     # Its newer worker died again and again.
     interruptions = 10 * worker.settings.max_attempts
@@ -92,7 +97,7 @@ async def test_the_sweep_sends_it_again_and_never_fails_it(worker, store, keys, 
     await worker.process._sweep._rescue()
 
     assert worker.record(job_id).state is JobState.QUEUED
-    assert set(worker.sent) == {job_id}
+    assert worker.take_messages() == [job_id]
     await worker.process.run(job_id, None)
     assert worker.record(job_id).state is JobState.QUEUED
 

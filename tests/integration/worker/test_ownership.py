@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 async def another(settings):
     """A second worker process, for the same jobs."""
-    process = WorkerProcess(settings, lambda job_id: None)
+    process = WorkerProcess(settings)
     yield process
     await process.close()
 
@@ -25,7 +25,7 @@ async def another(settings):
 @pytest.fixture
 async def dead(settings):
     """The records as a worker saw them that will not come back."""
-    job_store = Holder(settings, "dead", lambda job_id: None)
+    job_store = Holder(settings, "dead")
     yield job_store
     await job_store.close()
 
@@ -46,7 +46,6 @@ async def test_a_stopped_worker_hands_its_job_to_another(worker, another, emulat
     await asyncio.to_thread(until, lambda: emulator.stats()["runs"]["created"])
     await worker.process.close()
     assert await running is None
-    assert worker.process.handed_back == [job_id]
 
     record = worker.record(job_id)
     assert (record.state, record.attempts, record.owner) == (JobState.QUEUED, 0, None)
@@ -80,7 +79,6 @@ async def test_a_worker_that_is_stopping_takes_no_more_jobs(worker):
     await worker.process.close()
 
     assert await worker.process.run(job_id, None) is None
-    assert worker.process.handed_back == [job_id]
     assert worker.record(job_id).state is JobState.QUEUED
 
 
@@ -122,7 +120,7 @@ async def test_calls_of_a_stopped_worker_are_all_counted(worker, another, emulat
     await running
     result = await another.run(job_id, None)
 
-    assert result["calls"] >= len(emulator.requests)
+    assert result.calls >= len(emulator.requests)
 
 
 @pytest.mark.settings(lease_s=0.6)

@@ -21,7 +21,23 @@ from threadmill_worker.process import WorkerProcess
 pytestmark = pytest.mark.integration
 
 #: Fields that a record of another version may have, or of another moment.
-EXTRA = ("remote_batch", "cancel_requested", "owner", "turn", "batch", "key", "counted", "own_process", "mood")
+EXTRA = (
+    "remote_batch",
+    "cancel_requested",
+    "owner",
+    "turn",
+    "batch",
+    "key",
+    "counted",
+    "own_process",
+    "flow",
+    "pool",
+    "not_before",
+    "deadline_at",
+    "limited_from",
+    "limited_s",
+    "mood",
+)
 
 PROGRESS = Progress(deadline_at=9e9, messages=1, thread_id="thread_1", leftovers=(Leftover("thread", "thread_1"),))
 
@@ -37,7 +53,7 @@ class Bench:
         self.process = self.await_(self._start(made))
 
     async def _start(self, made):
-        return WorkerProcess(made, lambda job_id: None)
+        return WorkerProcess(made)
 
     def await_(self, work):
         return self.loop.run_until_complete(work)
@@ -77,8 +93,10 @@ class Bench:
             list(self.client.follow(job_id, timeout_s=0))
 
     def sweep(self):
-        self.await_(self.process._job_store.rescue())
-        self.await_(self.process._job_store.long_queued(0))
+        self.await_(self.process._job_store.rescue(4))
+        self.await_(self.process._job_store.renew([], free_slots=9))
+        self.await_(self.process._job_store.return_to_queue(self.await_(self.process._job_store.undelivered(0))))
+        self.await_(self.process._job_store.adopt(0))
 
 
 @pytest.fixture(scope="module")

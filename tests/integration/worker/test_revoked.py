@@ -11,14 +11,21 @@ pytestmark = pytest.mark.integration
 TASK = "threadmill.run_job"
 
 
-async def test_a_queued_job_is_cancelled_and_needs_no_message_any_more(worker, shop, emulator):
+async def test_a_queued_job_is_cancelled_and_needs_no_message_any_more(worker, emulator):
     job_id = worker.create()
     await worker.process.cancel([job_id], running=False)
 
     assert worker.record(job_id).state is JobState.CANCELLED
-    assert shop.AsyncResult(job_id).get(timeout=5)["state"] == "cancelled"
-    assert (await worker.process.run(job_id, None))["state"] == "cancelled"
+    assert (await worker.process.run(job_id)).state == "cancelled"
     assert emulator.stats()["threads"]["created"] == 0
+
+
+async def test_the_sender_of_a_queued_task_is_told(worker, job_store, shop):
+    task_id = str(uuid.uuid4())
+    await job_store.create(task_id, worker.client.check({"prompt": "Well?"}))
+    await worker.process.cancel([task_id], running=False)
+
+    assert shop.AsyncResult(task_id).get(timeout=5)["state"] == "cancelled"
 
 
 async def test_an_unseen_job_is_cancelled_at_once_and_again_on_delivery(worker, shop, settings, emulator):
@@ -27,7 +34,7 @@ async def test_an_unseen_job_is_cancelled_at_once_and_again_on_delivery(worker, 
     await worker.process.cancel([sent.id], running=False)
 
     assert sent.get(timeout=5)["state"] == "cancelled"
-    assert (await worker.process.run(sent.id, job))["state"] == "cancelled"
+    assert (await worker.process.run(sent.id, job)).state == "cancelled"
     assert worker.record(sent.id).state is JobState.CANCELLED
     assert emulator.stats()["threads"]["created"] == 0
 
@@ -36,7 +43,7 @@ async def test_a_job_revoked_before_it_is_sent_is_cancelled(worker, emulator):
     job_id = str(uuid.uuid4())
     await worker.process.cancel([job_id], running=True)
 
-    assert (await worker.process.run(job_id, {"prompt": "Well?"}))["state"] == "cancelled"
+    assert (await worker.process.run(job_id, {"prompt": "Well?"})).state == "cancelled"
     assert emulator.stats()["threads"]["created"] == 0
 
 

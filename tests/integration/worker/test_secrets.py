@@ -95,7 +95,7 @@ class TestAServerThatEchoesTheKey:
         ids=["401", "400", "429", "500", "302", "200-html", "200-json"],
     )
     async def test_leaves_no_trace_of_it(self, worker, store, capfd, caplog):
-        result = await worker.run()
+        result = await worker.run(timeout_s=3)  # it waits so long after a 429
 
         assert result.state is JobState.FAILED
         assert result.failure.message

@@ -67,7 +67,6 @@ async def test_the_probe_of_doctor_believes_what_a_server_answers(settings, emul
 @pytest.mark.parametrize(
     ("scenario", "kind", "runs"),
     [
-        ("rate_limited", FailureKind.RATE_LIMITED, 2),
         ("failed", FailureKind.SERVER_ERROR, 2),
         ("invalid_prompt", FailureKind.REJECTED, 1),
     ],
@@ -76,6 +75,14 @@ async def test_errors_of_a_gateway_with_one_code_are_classified_by_wording(worke
     result = await worker.run(f"[[scenario={scenario} quirks=polling_errors]]Well?")
 
     assert (result.failure.kind, result.failure.code, result.runs) == (kind, "background_streaming_error", runs)
+
+
+@pytest.mark.parametrize("settings", ["responses"], indirect=True)
+async def test_a_rate_limit_of_a_gateway_with_one_code_is_known_by_its_wording(worker, settings):
+    result = await worker.run("[[scenario=rate_limited times=1 quirks=polling_errors]]Well?")
+
+    assert (result.ok, result.runs) == (True, 2)
+    assert result.timings.limited_s >= 1
 
 
 @pytest.mark.endpoint(model=None)

@@ -16,13 +16,6 @@ NAME = "emulator/file/abc123/assistants"
 FILE = LeftoverRecord(endpoint="emulator", kind="file", id="file-1")
 
 
-@pytest.fixture
-async def job_store(settings):
-    job_store = Holder(settings, "a-worker", lambda job_id: None)
-    yield job_store
-    await job_store.close()
-
-
 async def end(job_store: Holder, job_id: str) -> None:
     await job_store.take(job_id)
     record = await job_store.get(job_id)

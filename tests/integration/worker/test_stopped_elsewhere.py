@@ -43,7 +43,7 @@ async def test_a_job_that_was_handed_back_is_cancelled_with_its_run(worker, work
     result = worker.record(job_id).result
     assert (result.state, result.runs) == (JobState.CANCELLED, 1)
     assert result.calls > 0, "what it has spent is counted"
-    worker_of(worker.settings)
+    worker_of(worker.settings).start()
     await asyncio.to_thread(until, lambda: emulator.stats()[runs]["by_status"] == {"cancelled": 1})
     await asyncio.to_thread(until, lambda: not worker.client.leftovers())
     assert emulator.stats()[runs].get("alive", 0) == 0

@@ -143,10 +143,12 @@ async def test_each_round_of_tools_has_a_stream_of_its_own(worker, emulator, cli
     assert [request.json["stream"] for request in rounds] == [True] * len(rounds) != []
 
 
-async def test_tool_calls_of_a_job_without_a_stream_are_published(wire, worker, emulator, client):
+async def test_tool_calls_of_a_job_without_a_stream_are_published(wire, worker, emulator, client, store, keys, until):
     job_id = worker.create("[[scenario=tools]]\nWell?")
+    follower = Follower(client, job_id)
+    await asyncio.to_thread(until, lambda: store.exists(keys.followed(job_id)))
     result = await worker.see_through(job_id)
-    follower = await asyncio.to_thread(Follower(client, job_id).join)
+    await asyncio.to_thread(follower.join)
 
     [call], [output] = follower.of(EventKind.TOOL_CALL), follower.of(EventKind.TOOL_OUTPUT)
     assert (call.name, output.name) == ("SEARCH", "SEARCH")
@@ -155,6 +157,14 @@ async def test_tool_calls_of_a_job_without_a_stream_are_published(wire, worker, 
         assert output.output.startswith("Emulated search results")
     assert follower.text == result.text
     assert ["stream" in request.json for request in started(emulator)] == [False] * len(started(emulator)) != []
+
+
+async def test_a_job_with_tool_calls_that_nobody_follows_leaves_no_stream(worker, client, store, keys):
+    job_id = worker.create("[[scenario=tools]]\nWell?")
+    result = await worker.see_through(job_id)
+    assert not store.exists(keys.live(job_id))
+
+    assert (await asyncio.to_thread(Follower(client, job_id).join)).text == result.text
 
 
 @only_assistants

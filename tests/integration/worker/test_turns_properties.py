@@ -1,6 +1,7 @@
 """Turns under any sequence of ends, deaths, cancellations and lost messages: one at a time, and none is lost."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -19,22 +20,25 @@ STEPS = ["deliver", "deliver", "end", "end", "hand_back", "die", "cancel", "redr
 
 
 class Line:
-    """Jobs on one thread, their messages on a queue of the test's own, and two workers."""
+    """Jobs on one thread, their messages, and two workers with slots for all of them."""
 
     def __init__(self, settings, store: redis.Redis) -> None:
         self.messages: list[str] = []
         self.client = Client(settings)
-        self.client._send = lambda *job_ids: self.messages.extend(job_ids)
-        self.workers = [Holder(settings, name, self.messages.append) for name in ("one", "two")]
+        self.workers = [Holder(settings, name) for name in ("one", "two")]
         self.held: dict[str, Holder] = {}
         self.began: list[str] = []  #: jobs in the order of their first claims
         self.disturbed: set[str] = set()  #: those that left the line: cancelled or sent again
         self._leases = f"{settings.key_prefix}:leases"
         self._store = store
+        self._queue = settings.queue
         jobs = [{"prompt": "Well?", "thread": "thread_x", "metadata": {"n": str(n)}} for n in range(JOBS)]
         self.ids = [handle.id for handle in self.client.enqueue_many(jobs)]
 
     async def step(self, what: str, which: int) -> None:
+        await self.workers[1].renew([], free_slots=JOBS)
+        dispatched = self._store.lpop(self._queue, 100) or []
+        self.messages += [json.loads(message)["headers"]["id"] for message in reversed(dispatched)]
         match what:
             case "deliver" if self.messages:
                 job_id, worker = self.messages.pop(which % len(self.messages)), self.workers[which % 2]
@@ -49,11 +53,10 @@ class Line:
             case "hand_back" if self.held:
                 job_id, worker = self.held.popitem()
                 assert await worker.hand_back(worker.leases[job_id])
-                self.messages.append(job_id)
             case "die" if self.held:
                 job_id, worker = self.held.popitem()
                 self._store.zadd(self._leases, {job_id: 0})
-                self.messages += [id for id, _ in await self.workers[0].sweep()]
+                assert [id for id, _ in await self.workers[0].sweep()] == [job_id]
             case "cancel":
                 if self.ids[which] not in self.held:
                     self.disturbed.add(self.ids[which])
@@ -72,8 +75,9 @@ class Line:
             if all(self.client.get(id).state in TERMINAL for id in self.ids):
                 return
             if not self.messages and not self.held:
-                self.messages += await self.workers[0].long_queued(-1)
-                assert len(self.messages) == 1, "the one whose turn it is"
+                lost = await self.workers[0].undelivered(-1)
+                assert len(lost) <= 1, "the one whose turn it is"
+                await self.workers[0].return_to_queue(lost)
             await self.step("end" if self.held else "deliver", 0)
         raise AssertionError("a job is lost")
 

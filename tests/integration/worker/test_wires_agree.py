@@ -126,7 +126,7 @@ SCENARIOS = {
     "two_messages": (None, "Let me see.\n\n", 1),
     "sparse": (None, "Well?", 1),
     "failed": (FailureKind.SERVER_ERROR, "server_error", 2),
-    "rate_limited": (FailureKind.RATE_LIMITED, "rate_limit_exceeded", 2),
+    "rate_limited times=1": (None, "Well?", 2),
     "quota": (FailureKind.QUOTA, "rate_limit_exceeded", 1),
     "invalid_prompt": (FailureKind.INVALID_PROMPT, "invalid_prompt", 1),
     "incomplete": (FailureKind.INCOMPLETE, "max_completion_tokens", 1),
@@ -302,7 +302,7 @@ async def test_a_job_handed_back_continues_the_same_run(prompt, tools, calls, wi
         await wire.worker.process.close()
         await running
         assert wire.worker.record(job).state is JobState.QUEUED
-        wire.worker.process = WorkerProcess(wire.worker.settings, lambda job_id: None)
+        wire.worker.process = WorkerProcess(wire.worker.settings)
         return await wire.worker.see_through(job)
 
     result = await both(wires, resumed)

@@ -15,6 +15,7 @@ from tests.unit.lifecycle.test_properties import faults, lives
 from threadmill.job.message import Message
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
+from threadmill.settings.limits import Limits, PoolLimits
 from threadmill.store.records import JobRecord
 from threadmill_worker.attempt.attempt import Attempt
 from threadmill_worker.attempt.context import AttemptContext
@@ -31,8 +32,9 @@ from threadmill_worker.lifecycle.observations import (
     Unknown,
 )
 from threadmill_worker.lifecycle.progress import Features, Progress
+from threadmill_worker.limits.job_pool import JobPool
 from threadmill_worker.live import EventBuffer
-from threadmill_worker.store.jobs import Lease
+from threadmill_worker.store.jobs import Lease, LeftPool, Postponed
 
 MOST_CALLS = 1000
 
@@ -50,6 +52,8 @@ class World:
     """JobStore, driver and toolbox of one attempt after another, on one model server and one clock."""
 
     awaits_run = False
+    has_stream = True  #: one that shows no change
+    rate_info = None
 
     def __init__(self, server: ModelServer, faults: list[Fault], job: PromptJob) -> None:
         self.server = server
@@ -70,7 +74,7 @@ class World:
             self.attempt = Attempt(
                 LEASE,
                 self._record(),
-                AttemptContext(self._spec, self, self, LIMITS, EventBuffer()),
+                AttemptContext(self._spec, self, self, LIMITS, EventBuffer(), self._pool()),
                 self,
                 self.clock,
                 self.sleep,
@@ -96,17 +100,27 @@ class World:
         self.now += seconds
         await asyncio.sleep(0)
 
-    async def save(self, lease: Lease, progress: Progress) -> None:
-        if self._next(CRASHES) is Fault.CRASH_UNSAVED:
+    def _pool(self) -> JobPool:
+        return JobPool("emulator", self._spec, Limits(), PoolLimits())
+
+    async def save(
+        self, lease: Lease, progress: Progress, start: dict[str, Any] | None, news: list[dict[str, Any]]
+    ) -> Postponed | None:
+        fault = self._next({*CRASHES, Fault.LIMITED})
+        if fault is Fault.CRASH_UNSAVED:
             raise Crash
+        if fault is Fault.LIMITED and start is not None:
+            return Postponed(self.now + 7.0, "10 requests a minute", "")
         self.saved = progress.to_json()
         if progress.run is not None:
             asked = {call.id: call.arguments for call in progress.run.calls}
             self.journaled |= {asked[call_id] for call_id in progress.run.outputs if call_id in asked}
+        return None
 
     async def finish(
-        self, lease: Lease, result: JobResult, leftovers: Any, endpoint: str, kept: Any, remains: Any
+        self, lease: Lease, result: JobResult, leftovers: Any, kept: Any, remains: Any, left: LeftPool, sender: str
     ) -> None:
+        assert left.pool == "emulator"
         if self._next(CRASHES) in CRASHES:
             raise Crash
         self.leftovers = {leftover.id for leftover in leftovers}
@@ -184,7 +198,7 @@ def test_a_job_outlives_its_workers_and_leaves_nothing_behind(
         result = asyncio.run(world.execute())
     server.live_on(world.now)
 
-    assert len(server.runs) <= 1 + LIMITS.max_reruns
+    assert sum(run.life.end != "rate_limit_exceeded" for run in server.runs) <= 1 + LIMITS.max_reruns
     if result.ok:
         assert server.runs[-1].status == "completed"
         assert result.content == answer_of(server.runs[-1])

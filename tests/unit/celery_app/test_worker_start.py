@@ -99,7 +99,6 @@ def refused(monkeypatch):
         (["-Q", "other"], "--queues must be 'threadmill', the setting `queue`"),
         (["-Q", "threadmill,other"], "--queues must be 'threadmill'"),
         (["-X", "threadmill"], "--queues must be 'threadmill'"),
-        (["--logfile", "worker.log"], "--logfile has no effect: the log goes to stderr"),
     ],
 )
 def test_harmful_and_useless_options_are_refused_with_the_reason(refused, options, says):
@@ -124,6 +123,21 @@ def test_a_refused_option_ends_the_worker_in_one_line(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("threadmill: --autoscale does not work")
     assert done.stderr.count("\n") == 1
+
+
+def test_with_a_log_file_nothing_is_written_elsewhere(tmp_path):
+    (tmp_path / "one.log").write_text("earlier\n")
+    command = [sys.executable, "-m", "celery", "-A", "threadmill_worker", "worker", "--autoscale", "10,2"]
+    done = run([*command, "-n", "one@here", "--logfile", "%n.log"], cwd=tmp_path, env=os.environ, input="", timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+    assert (tmp_path / "one.log").read_text().startswith("earlier\nthreadmill: --autoscale does not work")
+
+
+def test_a_log_file_that_cannot_be_opened_ends_the_worker_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "celery", "-A", "threadmill_worker", "worker", "--logfile", "away/worker.log"]
+    done = run(command, cwd=tmp_path, env=os.environ, input="", timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "threadmill: --logfile away/worker.log cannot be opened: No such file or directory\n"
 
 
 @pytest.mark.parametrize(("code", "ends_with"), [(None, 1), (1, 1), (0, None)])

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import httpx2
-import openai
 import pytest
+from tests.answering import client_of
 
 from threadmill.job.result import FailureKind
 from threadmill.secrets.redaction import REDACTOR
@@ -27,10 +27,7 @@ AZURE_LIMIT = {"code": "token_limit_exceeded", "message": "The number of enqueue
 def remote(status: int, body: Any) -> RemoteBatches:
     """A server that answers each call so."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    reply = httpx2.MockTransport(lambda _: httpx2.Response(status, content=content))
-    client = openai.AsyncOpenAI(
-        api_key="none", base_url="http://server/v1", max_retries=0, http_client=httpx2.AsyncClient(transport=reply)
-    )
+    client = client_of(lambda _: httpx2.Response(status, content=content))
     return RemoteBatches(Api(client, Endpoint(kind="responses", api_key_env=None)))
 
 

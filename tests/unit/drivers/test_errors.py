@@ -88,21 +88,50 @@ def test_a_404_when_starting_from_nothing_is_permanent(code, body, kind):
     assert (trouble.failure.kind, trouble.failure.retryable) == (kind, False)
 
 
+@pytest.mark.parametrize("code", [408, 409, 500, 502, 504, 520, 522, 524])
+def test_errors_that_leave_the_outcome_of_a_call_unknown(code):
+    trouble = call_error_of(status(code, {"message": "busy"}), START)
+    assert trouble == Unknown(f"{code} busy", FailureKind.SERVER_ERROR)
+
+
 @pytest.mark.parametrize(
-    ("code", "kind"),
+    ("code", "body"),
     [
-        (500, FailureKind.SERVER_ERROR),
-        (502, FailureKind.SERVER_ERROR),
-        (503, FailureKind.SERVER_ERROR),
-        (504, FailureKind.SERVER_ERROR),
-        (529, FailureKind.SERVER_ERROR),
-        (408, FailureKind.SERVER_ERROR),
-        (409, FailureKind.SERVER_ERROR),
+        (503, {"text": "upstream connect error or disconnect/reset before headers"}),  # Envoy
+        (503, {"html": "<html><title>503 Service Temporarily Unavailable</title>"}),  # nginx
+        (529, {"json": {}}),
+        (500, {"json": {"type": "error", "error": {"type": "api_error", "message": "Overloaded"}}}),  # Anthropic
+        (503, {"json": {"error": {"message": "The engine is currently overloaded, please try again later"}}}),
+        (503, {"json": {"error": {"message": "litellm.ServiceUnavailableError: slow", "type": "overloaded_error"}}}),
     ],
 )
-def test_errors_that_leave_the_outcome_of_a_call_unknown(code, kind):
-    trouble = call_error_of(status(code, {"message": "busy"}), START)
-    assert trouble == Unknown(f"{code} busy", kind)
+def test_an_overload_that_may_have_had_an_effect(code, body):
+    trouble = call_error_of(raised(code, {"retry_after": "7"}, **body), START)
+    assert isinstance(trouble, Unknown)
+    assert (trouble.kind, trouble.overloaded, trouble.retry_after_s) == (FailureKind.SERVER_ERROR, True, 7)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (503, {"type": "service_unavailable_error", "code": "server_is_overloaded"}),
+        (503, {"type": "service_unavailable_error", "code": "slow_down"}),
+        (529, {"type": "overloaded_error"}),
+        (503, {"code": "provider_overloaded"}),
+    ],
+)
+def test_an_overload_that_surely_had_no_effect(code, error):
+    trouble = call_error_of(status(code, error | {"message": "busy"}, retry_after="7"), START)
+    assert trouble == NotSent(f"{code} busy", FailureKind.SERVER_ERROR, 7, overloaded=True)
+
+
+@pytest.mark.parametrize("code", [521, 523, 525, 526])
+@pytest.mark.parametrize("proxy", ["cloudflare", "other"])
+def test_what_cloudflare_could_not_forward_had_no_effect(code, proxy):
+    page = f"<!DOCTYPE html><title>server | {code}: Web server is down</title>"
+    trouble = call_error_of(raised(code, {"server": proxy}, html=page), START)
+    assert isinstance(trouble, NotSent if proxy == "cloudflare" else Unknown)
+    assert not trouble.overloaded
 
 
 @pytest.mark.parametrize(
@@ -138,7 +167,7 @@ def test_the_target_decides_what_a_404_means(target, error):
         ({"retry_after": "0.5"}, 0.5),
         ({"retry_after_ms": "250", "retry_after": "7"}, 0.25),
         ({"retry_after": "86400"}, 300),
-        ({"retry_after": "Fri, 20 Nov 2026 08:00:00 GMT"}, None),
+        ({"retry_after": "Fri, 20 Nov 2026 08:00:05 GMT", "date": "Fri, 20 Nov 2026 08:00:00 GMT"}, 5),
         ({"retry_after": "0"}, None),
         ({"retry_after": "-1"}, None),
         ({"retry_after": "soon"}, None),
@@ -148,6 +177,14 @@ def test_the_target_decides_what_a_404_means(target, error):
 def test_a_rate_limit_says_when_to_come_back(headers, seconds):
     trouble = call_error_of(status(429, {"message": "slow down", "code": "slow_down"}, **headers), START)
     assert trouble == NotSent("429 slow down", FailureKind.RATE_LIMITED, seconds)
+
+
+def test_a_request_that_alone_exceeds_the_limit_is_rejected():
+    text = "Request too large for gpt-4o in organization org-1 on tokens per min (TPM): Limit 30000, Requested 31538."
+    said = {"message": text, "type": "tokens", "code": "rate_limit_exceeded"}
+    trouble = call_error_of(status(429, said), START)
+    assert trouble.failure.kind is FailureKind.REJECTED
+    assert trouble.reason.endswith("shorten the input, lower max_completion_tokens, or have the limit raised")
 
 
 def test_a_rate_limit_may_say_it_in_its_text_alone():

@@ -23,7 +23,7 @@ class Server:
     """A store as its server shows it, and the list of its files; it counts how often the list is read."""
 
     def __init__(self, store: dict[str, Any], listed: Any) -> None:
-        self.client = MagicMock()
+        self.sdk = MagicMock()
         self.store = {"id": "vs_1", **store}
         self.listed = listed
         self.lists = 0

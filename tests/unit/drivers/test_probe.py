@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx2
-import openai
 import pytest
+from tests.answering import client_of
 
 from threadmill.job.result import FailureKind
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants.remote_objects import AssistantsObjects
+from threadmill_worker.drivers.client import Client
 from threadmill_worker.drivers.responses.remote_objects import ResponsesObjects
 from threadmill_worker.lifecycle.observations import Deleted, Rejected, Unknown
 
@@ -31,15 +32,14 @@ ASSISTANTS_ONLY: Answers = {
 }
 
 
-def client(answers: Answers, asked: list[str]) -> openai.AsyncOpenAI:
+def client(answers: Answers, asked: list[str]) -> Client:
     def answer(request: httpx2.Request) -> httpx2.Response:
         asked.append(f"{request.method} {request.url.path.removeprefix('/v1')}")
         status, body = answers.get(asked[-1], answers[""])
         content = {"html": body} if isinstance(body, str) else {"json": body}
         return httpx2.Response(status, **content)
 
-    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
-    return openai.AsyncOpenAI(api_key="none", base_url="http://server/v1", max_retries=0, http_client=http)
+    return client_of(answer)
 
 
 @pytest.fixture

@@ -97,9 +97,9 @@ class OnePage:
         self.text = text
         self.asked = 0
         self.headers: dict[str, str] = {}
-        self.beta = self.threads = self.messages = self.with_raw_response = self
+        self.sdk, self.http = None, self
 
-    async def list(self, *_, **__):
+    async def get(self, *_, **__):
         self.asked += 1
         return self
 

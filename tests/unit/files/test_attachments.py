@@ -37,7 +37,7 @@ def gathered(disk):
         fields = {"kind": "assistants", "base_url": "http://x", **(endpoint or {})}
         settings = Settings.model_validate({"endpoints": {"x": fields}, "file_roots": roots})
         job = PromptJob.parse({"prompt": "Well?", "endpoint": "x", "images": images, "files": files, **more})
-        return await load_attachments(job, settings.endpoints["x"], settings)
+        return await load_attachments(job, "x", settings)
 
     return gathered
 

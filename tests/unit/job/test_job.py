@@ -129,10 +129,36 @@ def test_the_lanes_of_ordinary_runs_take_tools_files_and_threads():
 def test_the_fingerprint_is_of_the_content_alone():
     plain = PromptJob(prompt="x")
     assert plain.digest == PromptJob(prompt="x", key="k", batch="b").digest
+    assert plain.digest == PromptJob(prompt="x", priority="high", tenant="t", delay_s=5).digest
+    assert plain.digest == PromptJob(prompt="x", start_at=NOW).digest
     assert plain.digest == PromptJob(prompt="x", keep_thread=False).digest
     assert plain.digest != PromptJob(prompt="x", timeout_s=60).digest
     assert plain.digest != PromptJob(prompt="y").digest
     assert plain.digest != PromptJob.parse({"messages": [{"content": "x"}]}).digest
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"start_at": NOW, "delay_s": 5}, "starts at `start_at` or after `delay_s`: leave one of them out"),
+        ({"start_at": NOW, "deadline_at": NOW}, "`deadline_at` is not after `start_at`"),
+        ({"start_at": "2026-11-29T06:00"}, "`start_at`: Input should have timezone info"),
+        ({"delay_s": 0}, "`delay_s`: Input should be greater than 0"),
+        ({"delay_s": float("inf")}, "`delay_s`: Input should be a finite number"),
+        ({"priority": "urgent"}, "`priority`: Input should be 'high', 'normal' or 'low'"),
+        ({"tenant": "a|b"}, "`tenant`: String should match"),
+    ],
+)
+def test_when_and_for_whom_a_job_runs_must_make_sense(fields, says):
+    with pytest.raises(InvalidJob) as refused:
+        PromptJob.parse({"prompt": "x", **fields})
+    assert says in str(refused.value)
+
+
+def test_the_jobs_of_every_lane_may_start_later():
+    for lane in (None, "batch", "flex"):
+        job = PromptJob.parse({"prompt": "x", "lane": lane, "delay_s": 5, "priority": "low", "tenant": "team-a"})
+        assert PromptJob.read(job.model_dump_json(exclude_defaults=True)) == (job, ())
 
 
 def test_tokens_add_up():

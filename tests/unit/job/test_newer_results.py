@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from threadmill import Failure, FailureKind, JobResult, JobState
+from threadmill import Failure, FailureKind, JobResult, JobState, Settings
 from threadmill.batch.failures import advice, group_failures
 from threadmill.batch.progress import is_endpoint_failure
 from threadmill.batch.results import ResultsFile
@@ -84,7 +84,7 @@ def test_an_unknown_failure_is_grouped_counted_and_advised_on(result):
     assert counted == {"usage:prompt_tokens::": 3, "usage:total_tokens::": 3, "failed:out_of_poetry": 1}
     fields = {field: str(number) for field, number in counted.items()}
     assert BatchRecord.read("notes", datetime.now(UTC), fields).failures == {"out_of_poetry": 1}
-    assert "out_of_poetry" in str(finish(None, result, (1, 1)))
+    assert "out_of_poetry" in finish(None, result, "", Settings())["result"]
 
 
 def test_a_results_file_of_a_newer_version_is_read(tmp_path):
@@ -112,7 +112,7 @@ def test_a_result_of_an_older_version_has_defaults_for_what_it_lacks():
 
 def test_what_workers_hand_to_each_other_keeps_its_unknown_fields():
     left = {"endpoint": "emulator", "kind": "file", "id": "file-1", "region": "eu"}
-    assert LeftoverRecord.model_validate(left).model_dump_json() == json.dumps(left, separators=(",", ":"))
+    assert LeftoverRecord.model_validate(left).to_json() == json.dumps(left, separators=(",", ":"))
 
     batch = RemoteBatch.model_validate({"name": "b", "endpoint": "emulator", "made_at": NOW, "region": "eu"})
     assert json.loads(batch.model_copy(update={"reason": "busy"}).model_dump_json())["region"] == "eu"

@@ -12,7 +12,7 @@ from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.current_run import SUBMIT_MARGIN_S
-from threadmill_worker.lifecycle.decide import advance, intend
+from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
 
@@ -21,6 +21,10 @@ MOST_STEPS = 2000
 
 #: All limits at about a tenth, so that a job takes fewer steps.
 LIMITS = RunLimits(queued_limit_s=30, run_limit_s=66, cancel_limit_s=10, unreachable_limit_s=40)
+
+
+#: How long a limit makes a call wait.
+LIMITED_S = 7.0
 
 
 class Fault(StrEnum):
@@ -32,6 +36,7 @@ class Fault(StrEnum):
     BUSY = "429"
     BUSY_LONG = "429 for a while"
     NO_CAPACITY = "429 of the lane"
+    LIMITED = "a limit makes the call wait"
     REFUSED = "401"
     CRASH_UNSAVED = "worker dies before it saves"
     CRASH_BEFORE = "worker dies before the call"
@@ -78,7 +83,7 @@ class ModelWorker:
         self._journaled: set[str] = set()  #: tool calls, by arguments whose output has been saved
         self._abandoned: set[str] = set()  #: runs that were told to stop and did not
         self._cancel_wanted = False
-        self._saved = job.to_json()
+        self._begun, self._saved = job, ""
         self._transitions = Transitions()
         self._faults = iter(faults)
 
@@ -98,7 +103,7 @@ class ModelWorker:
             try:
                 self._carry_out(action, fault)
             except Crash:
-                self.progress = Progress.from_json(self._saved)
+                self.progress = self._last_saved or self._begun
                 self._transitions.forget()
         raise AssertionError("the job does not end")
 
@@ -113,8 +118,13 @@ class ModelWorker:
     def _carry_out(self, action: act.Action, fault: Fault) -> None:
         if fault is Fault.CRASH_UNSAVED:
             raise Crash
+        if fault is Fault.LIMITED and not isinstance(action, act.Wait | act.CallTools | act.Finish):
+            limited = obs.Limited(self.now + LIMITED_S, "10 requests a minute")
+            self.progress = observe(self.progress, action, limited, LIMITS, self.now)
+            return
         self.progress = intend(self.progress, action, self.now)
-        self._save()
+        if is_worth_saving(self.progress, self._last_saved, action, self.now):
+            self._save()
         if fault is Fault.CRASH_BEFORE:
             raise Crash
         match action:
@@ -169,6 +179,10 @@ class ModelWorker:
             self.progress = observe(self.progress, action, view, LIMITS, self.now)
             self._save()
             self._journaled.add(call.id)
+
+    @property
+    def _last_saved(self) -> Progress | None:
+        return Progress.from_json(self._saved) if self._saved else None
 
     def _save(self) -> None:
         self._saved = self.progress.to_json()

@@ -104,11 +104,11 @@ def play(
     done: list[tuple[float, act.Action]] = []
     shown = {kind: list(views) for kind, views in {**USUAL, **script}.items()}
     cancelled, transitions = False, Transitions()
-    for _ in range(1000):
+    for _ in range(3000):
         progress, action = advance(progress, limits, now, cancelled=cancelled)
         transitions.step(progress, action)
         done.append((now - START, action))
-        progress = intend(progress, action, now)
+        before, progress = progress, intend(progress, action, now)
         if isinstance(action, act.Finish):
             moments, actions = zip(*done, strict=True)
             return Story(actions, moments, progress, action.outcome, frozenset(transitions.taken))
@@ -129,5 +129,6 @@ def play(
                 view = views.pop(0) if len(views) > 1 else views[0]
                 if isinstance(view, obs.RunObservation):
                     view = replace(view, id=progress.run.id if progress.run else f"run_{progress.runs + 1}")
-                progress = observe(progress, action, view, limits, now)
+                called = before if isinstance(view, obs.Limited) else progress  # no call, so no intent either
+                progress = observe(called, action, view, limits, now)
     raise AssertionError("the job does not end")

@@ -25,7 +25,7 @@ from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.decide import CANCELLED, time_limit
-from threadmill_worker.lifecycle.progress import Leftover, Outcome, Progress
+from threadmill_worker.lifecycle.progress import Features, Leftover, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
 
 LIMITS = RunLimits()
@@ -43,6 +43,23 @@ def test_messages_past_the_thirty_second_are_added_one_by_one() -> None:
     story = play(messages=34)
     assert story.calls.startswith("CreateThread AddMessage AddMessage StartRun")
     assert [action.index for action in story.actions if isinstance(action, act.AddMessage)] == [32, 33]
+
+
+@pytest.mark.parametrize(
+    ("features", "calls"),
+    [
+        (Features(messages_in_run=True), "StartRun PollRun ReadAnswer"),
+        (Features(messages_in_run=True, keep_thread=True), "CreateThread StartRun PollRun ReadAnswer"),
+        (Features(messages_in_run=True, continues=True), "StartRun PollRun ReadAnswer"),
+    ],
+)
+def test_messages_in_the_request_of_a_run_need_no_calls_before(features: Features, calls: str) -> None:
+    assert play(messages=34, features=features).calls == calls
+
+
+def test_a_rerun_with_its_messages_needs_no_new_thread() -> None:
+    story = play({act.PollRun: [EXPIRED, COMPLETED]}, features=Features(messages_in_run=True))
+    assert story.calls == "StartRun PollRun StartRun PollRun ReadAnswer"
 
 
 def test_all_outputs_of_a_round_go_in_one_request() -> None:
@@ -83,7 +100,6 @@ def test_a_passing_failure_is_followed_by_another_run_on_the_same_thread(ending:
     [
         (EXPIRED, FailureKind.EXPIRED),
         (failed("server_error"), FailureKind.SERVER_ERROR),
-        (failed("rate_limit_exceeded"), FailureKind.RATE_LIMITED),
         (failed("rate_limit_exceeded", "You exceeded your current quota"), FailureKind.QUOTA),
         (failed("invalid_prompt"), FailureKind.INVALID_PROMPT),
         (failed("content_filter"), FailureKind.REJECTED),
@@ -98,12 +114,10 @@ def test_a_job_whose_runs_all_end_badly_fails_for_that_reason(ending: obs.Observ
     assert story.calls.endswith("PollRun Delete")
 
 
-def test_reruns_back_off_and_respect_retry_after() -> None:
+def test_reruns_back_off() -> None:
     first, second, third = play({act.PollRun: [EXPIRED]}).times(act.StartRun)
     looked = LIMITS.first_poll_s
     assert (second - first, third - second) == pytest.approx((looked + 1, looked + 2))
-    first, second, _ = play({act.PollRun: [failed("rate_limit_exceeded", "try again in 12.3s")]}).times(act.StartRun)
-    assert second - first == pytest.approx(looked + 12.3)
 
 
 def test_an_incomplete_run_fails_with_its_partial_text() -> None:

@@ -4,17 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.lifecycle.story import QUEUED, RUNNING, START, asks, failed, next_action
+from tests.unit.lifecycle.story import COMPLETED, QUEUED, RUNNING, START, asks, failed, next_action
 
 from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
-from threadmill_worker.lifecycle.decide import advance, intend
+from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving
 from threadmill_worker.lifecycle.observe import observe
+from threadmill_worker.lifecycle.polling import HINT_RANGE_S, POLL_SHARE
 from threadmill_worker.lifecycle.progress import Answer, Features, Intent, Leftover, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.call_errors import BACKOFF_LONGEST_S
-from threadmill_worker.lifecycle.run_observed import HINT_RANGE_S, POLL_SHARE
 
 LIMITS = RunLimits()
 LEFTOVER = Leftover("thread", "thread_1")
@@ -118,10 +118,11 @@ def test_a_rate_limited_run_is_repeated_when_its_message_says_so(message: str, d
 
 
 @pytest.mark.parametrize(
-    ("message", "delay_s"), [("slow down", 60), ("try again in 1s", 60), ("try again in 2m0s", 120)]
+    ("message", "earlier", "delay_s"),
+    [("slow down", 1, 10), ("try again in 1s", 2, 20), ("slow down", 9, 60), ("try again in 2m0s", 9, 120)],
 )
-def test_a_run_that_is_rate_limited_again_waits_for_the_next_minute(message: str, delay_s: float) -> None:
-    progress = replace(under_way(), reruns=1)
+def test_each_further_rate_limited_run_waits_longer(message: str, earlier: int, delay_s: float) -> None:
+    progress = replace(under_way(), limited_runs=earlier)
     progress = see(progress, act.PollRun("run_1"), replace(failed("rate_limit_exceeded", message), id="run_1"))
     assert progress.wait_until - START == pytest.approx(delay_s)
 
@@ -388,6 +389,16 @@ def test_time_without_a_worker_does_not_count_as_a_server_error() -> None:
 def test_polls_without_news_are_not_saved() -> None:
     progress = under_way()
     assert see(progress, act.PollRun("run_1"), replace(RUNNING, id="run_1", poll_after_s=3.0), after_s=9) == progress
+
+
+def test_the_poll_before_an_answer_is_read_is_not_saved() -> None:
+    saved, read_answer = under_way(), act.ReadAnswer("run_1")
+    ended = see(saved, act.PollRun("run_1"), replace(COMPLETED, id="run_1"))
+
+    assert not is_worth_saving(ended, saved, read_answer, START)
+    assert is_worth_saving(ended, saved, None, START), "a job that is handed back"
+    assert is_worth_saving(ended, JOB, read_answer, START), "no later attempt would know of the run"
+    assert is_worth_saving(ended, replace(saved, intent=Intent.SUBMIT_OUTPUTS), read_answer, START)
 
 
 def test_a_round_continued_under_another_id_belongs_to_the_same_run() -> None:

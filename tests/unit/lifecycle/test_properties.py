@@ -17,7 +17,6 @@ TELLS = {
     FailureKind.EMPTY_ANSWER: {"completed"},
     FailureKind.EXPIRED: {"expired"},
     FailureKind.SERVER_ERROR: {"failed"},
-    FailureKind.RATE_LIMITED: {"failed"},
     FailureKind.REJECTED: {"failed"},
     FailureKind.CANCELLED_REMOTELY: {"cancelled"},
 }
@@ -80,15 +79,17 @@ def check_outcome(outcome: Outcome, last: Run | None, worker: ModelWorker) -> No
         assert worker.happened & CANCELS
     if kind is FailureKind.OVERDUE:
         assert worker.now >= worker.progress.deadline_at
+    assert kind is not FailureKind.RATE_LIMITED
     if kind is FailureKind.UNREACHABLE:
         assert worker.happened & {Fault.LOST_BEFORE, Fault.LOST_AFTER, Fault.BUSY}
-    if worker.happened <= {Fault.NONE, Fault.SLOW, Fault.JUMP}:  # the server answered all along
+    if worker.happened <= {Fault.NONE, Fault.SLOW, Fault.JUMP, Fault.LIMITED}:  # the server answered all along
         assert kind in (None, FailureKind.OVERDUE, FailureKind.STUCK) or (last and last.status in TELLS[kind])
 
 
 def check_runs(server: ModelServer, worker: ModelWorker) -> None:
     """No more runs and tool calls than need be."""
-    assert len(server.runs) <= 1 + LIMITS.max_reruns
+    assert sum(run.life.end != "rate_limit_exceeded" for run in server.runs) <= 1 + LIMITS.max_reruns
+    assert 0 <= worker.progress.limited_s <= worker.now - START
     assert worker.progress.runs <= len(server.runs)
     assert len({(run.thread, run.ordinal) for run in server.runs}) == len(server.runs)
     accepted = Counter(call for run in server.runs for call in run.accepted)

@@ -65,17 +65,20 @@ class Records:
     async def uptime_s(self) -> float:
         return 1e6
 
-    async def rescue(self) -> list[tuple[str, int]]:
+    async def rescue(self, interruptions: int) -> list[tuple[str, int]]:
         self.rescues += 1
         return []
 
-    async def long_queued(self, for_s: float) -> list[str]:
+    async def undelivered(self, for_s: float) -> list[str]:
         return []
+
+    async def adopt(self, after: str) -> tuple[str, list[str]]:
+        return "0", []
 
 
 async def test_no_job_is_rescued_before_living_workers_could_renew_leases(heartbeats, clock):
     records = Records()
-    sweep = Sweep(Settings(lease_s=30), records, None, lambda job_id: None, heartbeats)
+    sweep = Sweep(Settings(lease_s=30), records, None, heartbeats)
     beat_for(heartbeats, clock, 60)
     clock.now += 90
     await sweep.once()

@@ -40,6 +40,13 @@ def test_a_report_without_a_schedule_is_about_the_day_it_is_run(written):
     assert report.latest_night(datetime(2026, 11, 20, 20, tzinfo=UTC)) == date(2026, 11, 21)
 
 
+def test_a_report_gives_its_jobs_their_order_and_its_batches_their_limit(written):
+    report = written('priority = "low"\ntenant = "reports"\nconcurrent = 5\n' + LEAST)
+
+    assert report.job_fields(report.map) == {"priority": "low", "tenant": "reports"}
+    assert (report.probe.priority, report.probe.tenant, report.concurrent) == ("low", "reports", 5)
+
+
 def test_unset_variables_are_listed(written, monkeypatch):
     monkeypatch.setenv("HOOK", "http://127.0.0.1/")
     monkeypatch.delenv("HOOK_TOKEN", raising=False)

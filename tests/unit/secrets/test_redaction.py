@@ -177,6 +177,16 @@ def test_a_value_parsed_from_json_is_redacted_and_stays_what_it_was(secret):
         assert redacted == {"text": f"a {MARK} b", MARK: [1, None, True, 1.5, {"deep": MARK}]}
 
 
+@given(SECRETS)
+@example(ODD)
+def test_a_secret_is_noticed_in_a_text_that_python_escaped(secret):
+    assume(is_secret(secret))
+    it = redactor(secret)
+    fields = {"header": [f"a {secret} b"], secret: 1}
+    for text in (json.dumps(fields), json.dumps(fields, ensure_ascii=False), repr(fields), json.dumps(repr(fields))):
+        assert it.may_hold_secret(text)
+
+
 def test_a_server_cannot_hide_a_secret_behind_escapes_of_letters():
     source = '["\\u0073k-secret-1"]'
     assert redactor("sk-secret-1").redact_parsed(json.loads(source), source) == [MARK]

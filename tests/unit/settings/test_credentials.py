@@ -67,6 +67,21 @@ def test_a_blank_key_is_a_missing_one(settings):
     assert settings("\n").endpoints["emulator"].missing_key() == "TEST_KEY"
 
 
+def test_an_endpoint_with_several_keys_needs_all_of_them(monkeypatch, make_settings):
+    settings = make_settings("http://127.0.0.1:9", {"api_key_envs": ["KEY_1", "KEY_2"]})
+    endpoint = settings.endpoints["emulator"]
+    assert (endpoint.key_variables, endpoint.missing_key()) == (("KEY_1", "KEY_2"), "KEY_1")
+    monkeypatch.setenv("KEY_1", "sk-of-the-first")
+    with pytest.raises(SettingsError, match="needs its key in KEY_2, which is not set"):
+        settings.require_key("emulator")
+    monkeypatch.setenv("KEY_2", "sk-of-the-second")
+    settings.require_key("emulator")
+
+    assert (endpoint.read_key(), endpoint.read_key("KEY_2")) == ("sk-of-the-first", "sk-of-the-second")
+    assert {"KEY_1", "KEY_2"} <= settings.secret_variables
+    assert redact("sk-of-the-second") == "[key]"
+
+
 def test_settings_know_every_secret_they_name(monkeypatch, make_settings):
     variables = ("ENDPOINT_KEY", "HEADER_KEY", "MCP_KEY", "MCP_HEADER_KEY")
     for name in variables:

@@ -72,6 +72,18 @@ def test_the_environment_wins_over_the_file(here, monkeypatch):
     assert settings.endpoints["davinci"].assistant == "asst_theirs"
 
 
+@pytest.mark.parametrize(("line", "processes"), [("", 1), ("processes = 4", 4), ('processes = "auto"', "auto")])
+def test_the_number_of_processes_may_follow_the_cores(here, line, processes):
+    assert written(here, line).processes == processes
+
+
+@pytest.mark.parametrize("wrong", ["0", "many", "1.5"])
+def test_a_wrong_number_of_processes_names_the_variable(monkeypatch, wrong):
+    monkeypatch.setenv("THREADMILL_PROCESSES", wrong)
+    with pytest.raises(SettingsError, match=r'`processes`: must be .* at least 1, or "auto".* THREADMILL_PROCESSES'):
+        Settings.load()
+
+
 @pytest.mark.parametrize("variable", ["THREADMILL_REDIS_URL", "REDIS_URL"])
 def test_redis_is_found_by_either_variable(monkeypatch, variable):
     monkeypatch.setenv(variable, "redis://elsewhere/1")

@@ -8,14 +8,16 @@ from threadmill.store.records import FORMAT
 from threadmill_worker.lifecycle.progress import Intent
 
 #: Fields of a job that take no other values, and these. Each version so far: a worker fails a job with another value,
-#: unless the record has a higher number.
+#: unless the record has a higher number. A new field needs none: older workers leave a job with an unknown field alone.
 VALUES = {
     1: {
         ("FileInput", "tools"): ["file_search", "code_interpreter"],
         ("ImageFile", "detail"): ["auto", "low", "high"],
         ("ImageUrl", "detail"): ["auto", "low", "high"],
         ("Message", "role"): ["user", "assistant"],
+        ("PromptJob", "callback_format"): ["webhook", "cloudevents"],
         ("PromptJob", "lane"): ["batch", "flex", "within-2h", "within-8h"],
+        ("PromptJob", "priority"): ["high", "normal", "low"],
     }
 }
 

@@ -15,10 +15,15 @@ from threadmill.store.scripts import source
 DEPLOY = Path(__file__).parents[3] / "docs" / "deploy.md"
 
 OF_PRODUCER = [
+    "batches/limit",
+    "endpoints/resume",
     "jobs/create",
     "jobs/finish",
     "jobs/request_cancel",
     "jobs/redrive",
+    "jobs/watch",
+    "queue/dispatch",
+    "queue/position",
     "remote/forget_thread",
     "write_with_lease",
 ]
@@ -28,7 +33,7 @@ OF_PRODUCER = [
     ("rights", "run"),
     [
         (of_producer(Settings()), OF_PRODUCER),
-        (of_worker(Settings()), NAMES),
+        (of_worker(Settings()), [name for name in NAMES if name != "jobs/watch"]),
     ],
     ids=["producer", "worker"],
 )

@@ -18,14 +18,14 @@ KNOWN = frozenset(
     re.findall(
         r"\w+",
         """and break do else elseif end false for function if in local nil not or repeat return then true until while
-        ipairs pairs pcall tonumber tostring type unpack math string table redis cjson ARGV""",
+        ipairs pairs pcall rawget setmetatable tonumber tostring type unpack math string table redis cjson ARGV""",
     )
 )
 
 
 def names_in(text):
     """Returns the names that a script uses and those that it defines, without fields of tables."""
-    code = re.sub(r"--.*|'[^'\n]*'", " ", text)
+    code = re.sub(r"\[==\[.*?\]==\]|--.*|'[^'\n]*'", " ", text)
     defined = set(re.findall(r"\bfunction (\w+)", code))
     for each in re.findall(
         r"\b(?:local|for) (?!function\b)([\w, ]+?)\s*(?:=|\bin\b|\n|$)|function[ \w.]*\(([^)]*)\)", code
@@ -46,7 +46,8 @@ def test_every_function_of_an_included_part_exists(name):
     text = source(name)
     parts = "|".join(path.stem for path in (LUA / "include").iterdir())
     used = set(re.findall(rf"\b((?:{parts})\.\w+)", re.sub(r"--.*|keys\.\w+", "", text)))
-    assert used <= set(re.findall(r"^function ([\w.]+)", text, re.M)) | {"clock.now", "clock.text"}
+    parameters = {f"tuning.{name}" for name in re.findall(r"^  ([A-Z_]+) = ", text, re.M)}
+    assert used <= set(re.findall(r"^function ([\w.]+)", text, re.M)) | parameters | {"clock.now", "clock.text"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -63,6 +63,7 @@ def test_each_setting_has_its_origin(show, tmp_path):
             THREADMILL_SWEEP_INTERVAL_S="2",
             THREADMILL_ENDPOINTS__DAVINCI__MODEL="m2",
             THREADMILL_ENDPOINTS__DAVINCI__SUPPORTS__CANCEL="false",
+            THREADMILL_ENDPOINTS__DAVINCI__LIMITS__CONCURRENT="50",
             THREADMILL_PRICES='{"gpt": {"prompt": 1, "completion": 2}}',
         )
     )
@@ -74,6 +75,8 @@ def test_each_setting_has_its_origin(show, tmp_path):
     assert shown["endpoints.davinci.model"] == ("m2", "THREADMILL_ENDPOINTS__DAVINCI__MODEL")
     assert shown["endpoints.davinci.supports.plugins"] == (True, "default of kind davinci")
     assert shown["endpoints.davinci.supports.cancel"] == (False, "THREADMILL_ENDPOINTS__DAVINCI__SUPPORTS__CANCEL")
+    assert shown["endpoints.davinci.limits.concurrent"] == (50, "THREADMILL_ENDPOINTS__DAVINCI__LIMITS__CONCURRENT")
+    assert shown["endpoints.davinci.limits.learn"] == (True, "default")
     assert shown["endpoints.davinci.supports.streaming"] == (True, "default")
     assert shown["endpoints.davinci.max_reruns"] == (2, "default")
     assert shown["tools.stock.function"] == ("shop.tools:stock", file)

@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from threadmill.errors import SettingsError
+from threadmill.settings.endpoint import Endpoint
+from threadmill.store.pool_records import PoolRecord
 from threadmill.store.worker_records import Worker
 from threadmill_cli import app
 from threadmill_cli.commands import doctor
@@ -71,6 +73,14 @@ def test_workers_that_are_too_old_for_this_command_are_an_error(monkeypatch):
         doctor._workers(client, "davinci", 0)
 
 
+def test_workers_without_the_keys_are_an_error_that_names_them():
+    worker = Worker(name="w", seen_at=NOW, concurrency=1, jobs=0, endpoints=())
+    several = Endpoint(kind="davinci", api_key_envs=["KEY_1", "KEY_2"])
+    client = SimpleNamespace(workers=lambda: [worker], settings=SimpleNamespace(endpoints={"davinci": several}))
+    with pytest.raises(doctor.CheckFailed, match="none serves 'davinci': set KEY_1 and KEY_2 in its environment"):
+        doctor._workers(client, "davinci", 0)
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -124,3 +134,17 @@ def test_a_key_that_cannot_be_sent_is_a_mistake_in_the_settings(run, monkeypatch
     assert done.exit_code == 2
     assert "FAIL  settings     endpoint 'openai': the value of OPENAI_API_KEY has a line end" in done.stdout
     assert "sk-" not in done.output
+
+
+def test_a_paused_and_a_shut_pool_are_warnings():
+    pools = (
+        PoolRecord.read("davinci", NOW, {}, paused="maintenance"),
+        PoolRecord.read("davinci/o3", NOW, {"shut_until": str(NOW.timestamp() + 9), "shut_reason": "429 Slow down"}),
+        PoolRecord.read("davinci/gpt-4o", NOW, {"set_concurrent": "1"}, jobs=1, waiting=1, limited=1),
+    )
+    found = list(doctor._closed_pools(SimpleNamespace(awaited_pools=lambda name: pools), "davinci"))
+    assert all(finding.ok and finding.warning for finding in found)
+    assert [finding.detail for finding in found] == [
+        "davinci is paused: maintenance; to resume it: threadmill endpoints resume davinci",
+        "davinci/o3 is shut for 9 s: 429 Slow down",
+    ]

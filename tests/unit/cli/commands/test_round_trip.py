@@ -26,7 +26,7 @@ def worker(endpoints=("mill",), jobs=0):
 
 
 def why(record, *workers):
-    return why_unanswered(record, workers, "prompts", NOW)
+    return why_unanswered(record, workers, "davinci, which is paused", NOW)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def why(record, *workers):
         ((), "no worker that serves 'mill' is running now"),
         ((worker(endpoints=("other",)),), "no worker that serves 'mill' is running now"),
         ((worker(jobs=2), worker(jobs=2)), "the job waits for its turn: all workers of 'mill' are busy (4 jobs)"),
-        ((worker(jobs=2), worker()), "no worker has taken the job from queue 'prompts'"),
+        ((worker(jobs=2), worker()), "the job waits for davinci, which is paused; see the logs"),
     ],
 )
 def test_a_job_that_no_worker_took(workers, cause):

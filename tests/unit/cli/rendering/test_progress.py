@@ -12,6 +12,7 @@ from threadmill.batch.progress import BatchProgress
 from threadmill.batch.spending import Spending
 from threadmill.job.result import Failure, ModelUsage, Usage
 from threadmill.settings.prices import Prices
+from threadmill.store.pool_records import PoolRecord
 from threadmill.store.worker_records import FailingEndpoint, merge_failing_endpoints
 from threadmill_cli.rendering import progress
 
@@ -77,6 +78,16 @@ def test_a_line_below_the_bar_says_what_the_endpoint_refuses(shown):
     said = "openai: 429 Rate limit reached for requests (20 jobs, 4 failed calls since 10:01:05 UTC)"
     assert said in shown(120, act).splitlines()
     assert "openai: 429 Rate limit reached for" in shown(50, act)
+
+
+def test_a_line_below_the_bar_says_which_pool_is_shut(shown):
+    full = PoolRecord.read("openai", BUSY.since, {"set_concurrent": "8"}, jobs=8, waiting=40, limited=40)
+
+    def act():
+        with progress.Reporter(12_000) as reporter:
+            reporter.update(batch_progress(awaited_pools=(full,)))
+
+    assert "openai is at its limit of 8 jobs at a time (40 jobs waiting)" in shown(120, act).splitlines()
 
 
 def test_the_line_goes_when_the_endpoint_answers_again(shown):

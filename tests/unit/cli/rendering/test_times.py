@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from threadmill_cli.rendering.times import parse_since, parse_span, show_span
+from threadmill_cli.rendering.times import parse_moment, parse_since, parse_span, show_span
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,16 @@ def test_an_invalid_time_is_refused_with_an_example(text):
         parse_since(text)
 
 
-def test_a_moment_without_an_offset_is_in_utc():
-    assert parse_since("2026-11-28T06:00") == datetime(2026, 11, 28, 6, tzinfo=UTC)
-    assert parse_since("2026-11-28T06:00+08:00") == datetime(2026, 11, 27, 22, tzinfo=UTC)
+@pytest.mark.parametrize("parse", [parse_since, parse_moment])
+def test_a_moment_without_an_offset_is_in_utc(parse):
+    assert parse("2026-11-28T06:00") == datetime(2026, 11, 28, 6, tzinfo=UTC)
+    assert parse("2026-11-28T06:00+08:00") == datetime(2026, 11, 27, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "06:00", "tomorrow", "3d"])
+def test_an_invalid_moment_is_refused_with_an_example(text):
+    with pytest.raises(typer.BadParameter, match=r"is not a time; write 2026-11-29T06:00 \(UTC\) or, with an offset"):
+        parse_moment(text)
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(-5, "0s"), (45, "45s"), (90, "1m"), (7200, "2h"), (200_000, "2d")])

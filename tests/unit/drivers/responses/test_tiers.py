@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from threadmill_worker.drivers.errors import Target, call_error_of
-from threadmill_worker.drivers.responses.tiers import as_arguments, fields_of, in_lane
+from threadmill_worker.drivers.responses.tiers import fields_of, in_lane
 from threadmill_worker.lifecycle.observations import LaneClosed
 
 TIER = "Invalid service_tier argument: The requested service tier is not allowed for this project."
@@ -22,14 +22,6 @@ def test_what_a_request_asks_for():
         "background_options": {"completion_window": "2h", "continuation_id": "job"},
     }
     assert fields_of("within-8h", "job")["background_options"]["completion_window"] == "8h"
-
-
-def test_fields_unknown_to_older_packages_go_into_the_extra_body():
-    assert as_arguments({"model": "m"}) == {"model": "m"}
-    assert as_arguments({"model": "m", "background_options": {"completion_window": "2h"}}) == {
-        "model": "m",
-        "extra_body": {"background_options": {"completion_window": "2h"}},
-    }
 
 
 def seen(status: int, error: Any, lane: str | None, **headers: str) -> Any:

@@ -10,11 +10,13 @@ import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.answering import Content
 
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
+from threadmill_worker.drivers.http import Post, Raw
 from threadmill_worker.drivers.json import NotTheApi
 from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.streaming import stream as streaming
@@ -103,24 +105,33 @@ class Server:
         self.open = asyncio.Event()  #: lets the stream end
 
     @asynccontextmanager
-    async def start(self, **options):
-        self.asked.append(options.get("stream"))
-        if (options.get("stream") or self.refuses_all) and self.refuses:
+    async def stream(self, post, *, waits):
+        self._ask(streams=True)
+        yield SimpleNamespace(headers={"content-type": "text/event-stream"}, content=Events(self))
+
+    async def send(self, post, *, waits):
+        self._ask(streams=False)
+        return Raw('{"id": "resp_1", "status": "queued"}', {"content-type": "application/json"})
+
+    def _ask(self, *, streams):
+        self.asked.append(streams)
+        if (streams or self.refuses_all) and self.refuses:
             request = httpx2.Request("POST", "http://server/v1/responses")
             response = httpx2.Response(self.status, json=self.refuses, request=request)
             raise CLIENT._make_status_error_from_response(response)
-        kind = "text/event-stream" if options.get("stream") else "application/json"
-        yield SimpleNamespace(
-            headers={"content-type": kind}, iter_bytes=self._bytes, read=self._whole, http_response=None
-        )
 
-    async def _bytes(self):
-        for chunk in self.chunks:
-            yield chunk
-        await self.open.wait()
 
-    async def _whole(self):
-        return b'{"id": "resp_1", "status": "queued"}'
+class Events(Content):
+    """The chunks of a server. They end when it lets them."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(*server.chunks)
+        self._open = server.open
+
+    async def readany(self) -> bytes:
+        if not self._chunks:
+            await self._open.wait()
+        return await super().readany()
 
 
 def told(name: str, named: bool = True, **data: object) -> bytes:
@@ -147,7 +158,7 @@ def listen(monkeypatch, feed):
 
     async def open(server: Server, slots: StreamSlots | None = None, model: str = "m"):
         stream = EventStream(feed, endpoint, RESPONSES, slots or StreamSlots(1), model)
-        reply = await stream.open(Api(None, endpoint), server.start)
+        reply = await stream.open(Api(SimpleNamespace(sdk=None, http=server), endpoint), Post(("responses",), {}))
         return stream, reply
 
     return open
@@ -212,7 +223,7 @@ async def test_a_server_that_refuses_to_stream_is_asked_without_from_then_on(lis
     _, reply = await listen(server, slots)
     assert reply.body["id"] == "resp_1"
     await listen(server, slots)  # another job
-    assert server.asked == [True, None, None]
+    assert server.asked == [True, False, False]
 
 
 async def test_a_refusal_to_stream_is_one_of_a_model(listen):
@@ -220,7 +231,7 @@ async def test_a_refusal_to_stream_is_one_of_a_model(listen):
     server, slots = Server(refuses={"error": {"message": message, "param": "stream"}}), StreamSlots(1)
     for model in ("m", "n", "m", "n"):
         await listen(server, slots, model)
-    assert server.asked == [True, None, True, None, None, None]
+    assert server.asked == [True, False, True, False, False, False]
 
 
 async def test_a_call_that_fails_without_a_stream_too_says_nothing_of_streams(listen):
@@ -243,4 +254,4 @@ async def test_any_other_refusal_is_one(listen, text):
 async def test_no_stream_opens_without_a_free_slot(listen):
     server = Server()
     _, reply = await listen(server, StreamSlots(0))
-    assert (reply.body["id"], server.asked) == ("resp_1", [None])
+    assert (reply.body["id"], server.asked) == ("resp_1", [False])

@@ -37,6 +37,13 @@ def test_a_429_is_waited_out_as_long_as_the_server_says() -> None:
     assert story.progress.runs == 1
 
 
+def test_the_search_for_a_lost_reply_waits_as_long_as_the_server_says() -> None:
+    busy = obs.Unknown("503 busy", FailureKind.SERVER_ERROR, overloaded=True, retry_after_s=7.0)
+    story = play({act.StartRun: [busy, QUEUED], act.Resolve: [obs.NothingFound()]})
+    assert story.calls.startswith("CreateThread StartRun Resolve StartRun PollRun")
+    assert story.times(act.Resolve) == pytest.approx([7])
+
+
 @pytest.mark.parametrize(
     ("call", "found"),
     [(act.AddMessage, obs.MessageAdded()), (act.StartRun, QUEUED), (act.SubmitOutputs, RUNNING)],
@@ -95,15 +102,19 @@ def test_an_overdue_job_says_why_it_was_started_over() -> None:
     assert "no GPU left" in story.outcome.failure.message
 
 
-@pytest.mark.parametrize("trouble", [LOST, BUSY])
 @pytest.mark.parametrize("call", [act.CreateThread, act.StartRun, act.PollRun, act.ReadAnswer])
-def test_a_job_ends_after_too_long_without_a_usable_reply(call: type[act.Action], trouble: obs.Observation) -> None:
-    story = play({call: [trouble], act.CancelRun: [trouble], act.Resolve: [LOST], act.Delete: [trouble]})
-    assert story.kind is (FailureKind.UNREACHABLE if trouble is LOST else FailureKind.RATE_LIMITED)
+def test_a_job_ends_after_too_long_without_a_usable_reply(call: type[act.Action]) -> None:
+    story = play({call: [LOST], act.CancelRun: [LOST], act.Resolve: [LOST], act.Delete: [LOST]})
+    assert story.kind is FailureKind.UNREACHABLE
     assert story.moments[-1] < LIMITS.unreachable_limit_s + 300
-    assert len(story.progress.leftovers) + story.progress.lost.threads == (
-        call is not act.CreateThread or trouble is LOST
-    )
+    assert len(story.progress.leftovers) + story.progress.lost.threads == 1
+
+
+def test_a_server_that_refuses_calls_is_reachable() -> None:
+    patient = RunLimits(unreachable_limit_s=60)
+    story = play({act.StartRun: [*[BUSY] * 20, LOST, QUEUED], act.Resolve: [obs.NothingFound()]}, limits=patient)
+    assert story.times(act.StartRun)[-1] > patient.unreachable_limit_s
+    assert story.outcome.state is JobState.SUCCEEDED
 
 
 def test_a_run_that_some_polls_do_not_find_is_not_started_again() -> None:
