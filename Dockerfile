@@ -16,6 +16,7 @@ RUN useradd --create-home threadmill && install -d -o threadmill -g threadmill /
 USER threadmill
 WORKDIR /home/threadmill
 
-# Exec form: the worker is process 1 and gets SIGTERM itself.
+# Exec form: the worker, or its supervisor, is process 1 and gets SIGTERM itself.
+STOPSIGNAL SIGTERM
 ENTRYPOINT ["threadmill"]
 CMD ["worker"]
