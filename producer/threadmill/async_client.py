@@ -146,6 +146,7 @@ class AsyncClient:
         """
         return self._watching().follow(job_id, timeout_s, after)
 
+    ping = _awaited(Client.ping)
     check = _awaited(Client.check)
     get = _awaited(Client.get)
     waits_for = _awaited(Client.waits_for)

@@ -72,6 +72,10 @@ class Client:
         self._checked_keys: set[str] = set()
         self._applied: set[tuple[str, str]] = set()
 
+    def ping(self) -> None:
+        """Returns if Redis answers. Raises StoreUnavailable or StoreRefused."""
+        self.store.ping()
+
     def enqueue(self, job: PromptJob | Mapping[str, Any] | str) -> JobHandle:
         """Enqueues a job: a prompt, a mapping of PromptJob's fields, or a PromptJob.
 

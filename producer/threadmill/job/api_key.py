@@ -106,7 +106,7 @@ class ApiKey(InputModel):
         return key
 
     @classmethod
-    def unreadable(cls, name: str) -> Self:
+    def unreadable(cls, name: str) -> "ApiKey":
         """Returns what stands for a stored key that cannot be read: it opens nothing."""
         return cls.model_construct(name=name, scopes=())
 
