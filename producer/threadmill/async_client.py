@@ -154,6 +154,8 @@ class AsyncClient:
     withdraw = _awaited(Client.withdraw)
     redrive = _awaited(Client.redrive)
     jobs = _awaited(Client.jobs)
+    job_page = _awaited(Client.job_page)
+    open_jobs = _awaited(Client.open_jobs)
     unreadable_jobs = _awaited(Client.unreadable_jobs)
     batches = _awaited(Client.batches)
     batch = _awaited(Client.batch)
