@@ -14,7 +14,7 @@ PANELS = {
     "Run": ("submit", "batch", "report"),
     "Watch": ("jobs", "threads", "workers", "endpoints"),
     "Operate": ("worker", "gateway", "callbacks", "leftovers", "dead-letters"),
-    "Set up": ("doctor", "config", "assistants", "tools", "local", "emulator"),
+    "Set up": ("doctor", "config", "assistants", "tools", "keys", "local", "emulator"),
 }
 _PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}
 

@@ -179,3 +179,6 @@ class AsyncClient:
     run_durations = _awaited(Client.run_durations)
     pause_endpoint = _awaited(Client.pause_endpoint)
     resume_endpoint = _awaited(Client.resume_endpoint)
+    create_api_key = _awaited(Client.create_api_key)
+    api_keys = _awaited(Client.api_keys)
+    revoke_api_key = _awaited(Client.revoke_api_key)
