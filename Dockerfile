@@ -9,7 +9,8 @@ COPY producer producer
 COPY worker worker
 COPY emulator emulator
 COPY cli cli
-ARG EXTRAS=cli,worker,emulator,documents,mcp
+COPY gateway gateway
+ARG EXTRAS=cli,worker,emulator,gateway,documents,mcp
 RUN pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]"
 
 RUN useradd --create-home threadmill && install -d -o threadmill -g threadmill /home/threadmill/results

@@ -43,7 +43,7 @@ _TIMEOUT_S = 120
 _IMPORTS = """
 import importlib, importlib.util, json, pkgutil
 missing = {}
-for package in ("threadmill", "threadmill_worker", "threadmill_emulator", "threadmill_cli"):
+for package in ("threadmill", "threadmill_worker", "threadmill_emulator", "threadmill_cli", "threadmill_gateway"):
     folder = importlib.util.find_spec(package).submodule_search_locations
     for module in pkgutil.walk_packages(folder, f"{package}.", onerror=lambda name: None):
         if not module.name.endswith("__main__"):

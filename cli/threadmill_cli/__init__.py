@@ -12,6 +12,8 @@ from threadmill_cli.commands import (
     dead_letters,
     doctor,
     endpoints,
+    gateway,
+    keys,
     leftovers,
     services,
     submit,
@@ -26,7 +28,7 @@ from threadmill_cli.commands.report import group as report
 
 for noun in (
     *(submit, batch, report, jobs, workers, endpoints, threads, leftovers, callbacks, dead_letters),
-    *(services, doctor, config, assistants, tools),
+    *(services, gateway, doctor, config, assistants, tools, keys),
 ):
     noun.add_to(app)
 finish(app)

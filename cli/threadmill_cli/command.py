@@ -13,8 +13,8 @@ from threadmill_cli.app import Exit, note
 PANELS = {
     "Run": ("submit", "batch", "report"),
     "Watch": ("jobs", "threads", "workers", "endpoints"),
-    "Operate": ("worker", "callbacks", "leftovers", "dead-letters"),
-    "Set up": ("doctor", "config", "assistants", "tools", "local", "emulator"),
+    "Operate": ("worker", "gateway", "callbacks", "leftovers", "dead-letters"),
+    "Set up": ("doctor", "config", "assistants", "tools", "keys", "local", "emulator"),
 }
 _PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}
 

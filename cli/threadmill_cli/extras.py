@@ -8,11 +8,11 @@ from typing import Literal
 
 from threadmill.installation import require
 
-Extra = Literal["worker", "emulator"]
+Extra = Literal["worker", "emulator", "gateway"]
 
 
 def program(extra: Extra) -> list[str]:
-    """Returns the command that runs the worker or the emulator. Raises MissingExtra if it is not installed."""
+    """Returns the command that runs a part of threadmill. Raises MissingExtra if it is not installed."""
     require(extra)
     return [sys.executable, "-m", f"threadmill_{extra}"]
 

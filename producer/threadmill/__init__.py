@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from threadmill.async_client import AsyncClient, AsyncJobHandle
     from threadmill.client import Client, JobHandle
     from threadmill.errors import (
+        ApiKeyExists,
+        ApiKeyNotFound,
         ClientClosed,
+        InvalidApiKey,
         InvalidEntryId,
         InvalidJob,
         JobNotFound,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
         UnreadableRecord,
         WaitTimeout,
     )
+    from threadmill.job.api_key import ApiKey, NewApiKey, Scope
     from threadmill.job.events import Event, EventKind
     from threadmill.job.message import FileInput, Message
     from threadmill.job.prompt import PromptJob
@@ -36,7 +40,10 @@ _HOME = {
     "async_client": ("AsyncClient", "AsyncJobHandle"),
     "client": ("Client", "JobHandle"),
     "errors": (
+        "ApiKeyExists",
+        "ApiKeyNotFound",
         "ClientClosed",
+        "InvalidApiKey",
         "InvalidEntryId",
         "InvalidJob",
         "JobNotFound",
@@ -50,6 +57,7 @@ _HOME = {
         "UnreadableRecord",
         "WaitTimeout",
     ),
+    "job.api_key": ("ApiKey", "NewApiKey", "Scope"),
     "job.events": ("Event", "EventKind"),
     "job.prompt": ("PromptJob",),
     "job.message": ("FileInput", "Message"),
@@ -61,6 +69,9 @@ _HOME = {
 _MODULE_OF = {name: f"threadmill.{module}" for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "ApiKey",
+    "ApiKeyExists",
+    "ApiKeyNotFound",
     "Artifact",
     "AsyncClient",
     "AsyncJobHandle",
@@ -72,6 +83,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "FileInput",
+    "InvalidApiKey",
     "InvalidEntryId",
     "InvalidJob",
     "JobHandle",
@@ -82,7 +94,9 @@ __all__ = [
     "KeptThread",
     "KeyConflict",
     "Message",
+    "NewApiKey",
     "PromptJob",
+    "Scope",
     "Settings",
     "SettingsError",
     "StoreRefused",

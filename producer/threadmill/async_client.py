@@ -146,6 +146,7 @@ class AsyncClient:
         """
         return self._watching().follow(job_id, timeout_s, after)
 
+    ping = _awaited(Client.ping)
     check = _awaited(Client.check)
     get = _awaited(Client.get)
     waits_for = _awaited(Client.waits_for)
@@ -178,3 +179,6 @@ class AsyncClient:
     run_durations = _awaited(Client.run_durations)
     pause_endpoint = _awaited(Client.pause_endpoint)
     resume_endpoint = _awaited(Client.resume_endpoint)
+    create_api_key = _awaited(Client.create_api_key)
+    api_keys = _awaited(Client.api_keys)
+    revoke_api_key = _awaited(Client.revoke_api_key)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.errors import InvalidJob, KeyConflict, ThreadNotFound
+from threadmill.job.api_key import DEFAULT_SCOPES, ApiKey, NewApiKey, new_api_key
 from threadmill.job.callback import Callback
 from threadmill.job.events import Event
 from threadmill.job.prompt import PromptJob
@@ -70,6 +71,10 @@ class Client:
         self.store = Store(self.settings)
         self._checked_keys: set[str] = set()
         self._applied: set[tuple[str, str]] = set()
+
+    def ping(self) -> None:
+        """Returns if Redis answers. Raises StoreUnavailable or StoreRefused."""
+        self.store.ping()
 
     def enqueue(self, job: PromptJob | Mapping[str, Any] | str) -> JobHandle:
         """Enqueues a job: a prompt, a mapping of PromptJob's fields, or a PromptJob.
@@ -375,3 +380,43 @@ class Client:
         if not was_paused:
             self.settings.endpoint_name(name)
         return was_paused
+
+    def create_api_key(
+        self,
+        name: str,
+        *,
+        scopes: Iterable[str] = DEFAULT_SCOPES,
+        endpoints: Iterable[str] | None = None,
+        expires_at: datetime | None = None,
+        requests_per_minute: int | None = None,
+        max_open_jobs: int | None = None,
+        max_body_bytes: int | None = None,
+        callback_secret_env: str | None = None,
+    ) -> NewApiKey:
+        """Creates an API key for a caller of the gateway. Its text is known only now: Redis has a hash of it.
+
+        `name` becomes the tenant of the caller's jobs. `ApiKey` documents the other fields; None is no limit. Raises
+        InvalidApiKey, ApiKeyExists, and SettingsError for an endpoint that the settings lack.
+        """
+        allowed = None if endpoints is None else tuple(map(self.settings.endpoint_name, endpoints))
+        made = new_api_key(
+            name,
+            self.store.now(),
+            scopes=tuple(scopes),
+            endpoints=allowed,
+            expires_at=expires_at,
+            requests_per_minute=requests_per_minute,
+            max_open_jobs=max_open_jobs,
+            max_body_bytes=max_body_bytes,
+            callback_secret_env=callback_secret_env,
+        )
+        self.store.add_api_key(made.key)
+        return made
+
+    def api_keys(self) -> list[ApiKey]:
+        """Returns all API keys by name. One whose record is unreadable matches no secret, and has no scope."""
+        return self.store.api_keys()
+
+    def revoke_api_key(self, name: str) -> None:
+        """Deletes an API key. Its caller's jobs continue. Raises ApiKeyNotFound."""
+        self.store.delete_api_key(name)

@@ -19,6 +19,9 @@
     - StoreRefused    a retry cannot help: password, permission, database, memory or disk
   - WaitTimeout       the job has not ended in time; it continues
   - InvalidEntryId    the text is not the `entry_id` of an event
+  - InvalidApiKey     the API key cannot be created; the text names each wrong field
+  - ApiKeyExists      there is an API key with this name
+  - ApiKeyNotFound    there is no API key with this name
   - ClientClosed      the AsyncClient was closed, or a call waited on it when it was
 """
 
@@ -187,6 +190,22 @@ class WaitTimeout(ThreadmillError, TimeoutError):
 class InvalidEntryId(ThreadmillError, ValueError):
     def __init__(self, entry_id: object) -> None:
         super().__init__(f"{entry_id!r:.100} is not the entry_id of an event: take it from an event of this job")
+
+
+class InvalidApiKey(ThreadmillError, ValueError):
+    pass
+
+
+class ApiKeyExists(ThreadmillError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is an API key named {name!r:.110}: use another name, or revoke it first (threadmill keys revoke)"
+        )
+
+
+class ApiKeyNotFound(ThreadmillError, LookupError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no API key named {name!r:.110}; `threadmill keys list` lists those there are")
 
 
 class ClientClosed(ThreadmillError):

@@ -17,12 +17,13 @@ _PACKAGES = {
     "batch": ("charset_normalizer", "cronsim", "jinja2", "markdown_it", "pathspec", "structlog"),
     "cli": ("rich", "tomli_w", "typer"),
     "emulator": ("starlette",),
+    "gateway": ("fastapi", "structlog", "uvicorn"),
     "worker": ("openai",),
 }
 
 
 def require(extra: str) -> None:
-    """Raises MissingExtra, which names the remedy, unless `batch`, `cli`, `emulator` or `worker` is installed."""
+    """Raises MissingExtra, which names the remedy, unless this extra (a key of `_PACKAGES`) is installed."""
     for package in _PACKAGES[extra]:
         if find_spec(package) is None:
             raise MissingExtra(extra, package, install_command(extra))

@@ -13,6 +13,7 @@ PACKAGES = {
     "threadmill_worker": "worker",
     "threadmill_emulator": "emulator",
     "threadmill_cli": "cli",
+    "threadmill_gateway": "gateway",
 }
 
 #: Module, what it must not import, the contract that says so. Modules named `added` are new.
@@ -35,6 +36,11 @@ FORBIDDEN = [
         "threadmill.added",
         "threadmill_cli.local.services",
         "The commands are on top: neither the library nor the worker imports them",
+    ),
+    (
+        "threadmill_gateway.jobs.added",
+        "threadmill_worker.store.jobs",
+        "The gateway is a service: it uses the library alone, and calls no server",
     ),
     ("threadmill.job.added", "redis", "The contract is values alone"),
     (

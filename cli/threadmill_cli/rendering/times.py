@@ -19,7 +19,10 @@ def parse_span(text: str) -> timedelta:
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if parts is None:
         raise typer.BadParameter(f"{text!r} is not a time span; write 90m, 12h, 30d or 4w")
-    return float(parts[1]) * _UNITS[parts[2]]
+    try:
+        return float(parts[1]) * _UNITS[parts[2]]
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is longer than any time span can be; write 90m, 12h, 30d or 4w") from None
 
 
 def parse_since(text: str) -> datetime | timedelta:

@@ -24,6 +24,7 @@ from threadmill.job.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, Fai
 from threadmill.names import is_job_id
 from threadmill.settings.pools import pools_of
 from threadmill.store import requests
+from threadmill.store.api_keys import ApiKeyStore
 from threadmill.store.callbacks import CallbackStore
 from threadmill.store.connection import BLOCK_S, CHUNK, chunks, moment_of, unavailable
 from threadmill.store.keys import celery_key
@@ -57,7 +58,7 @@ class Listed(NamedTuple):
     unreadable: int
 
 
-class Store(CallbackStore, QueueStore, RemoteStore):
+class Store(CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
     """The producer's operations on jobs."""
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:

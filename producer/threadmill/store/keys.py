@@ -103,6 +103,9 @@ class Keys:
     pool_starts = KeyOf(_POOL + ":starts")  #: zset: starts without a reply, by the time they count as accepted
     endpoints_paused = Key("endpoints_paused")  #: hash: endpoint -> why an operator paused it, or ""
 
+    # The gateway
+    api_keys = Key("api_keys")  #: hash: API keys as JSON, by name: job/api_key.py; they never expire
+
     # Reports
     reports = Key("reports")  #: hash: name of a report -> the time since when it is scheduled
     report = KeyOf(_REPORT)  #: hash: its nights as JSON, by date

@@ -1,0 +1,104 @@
+"""Assembles the application: routes, and what all of them do about errors."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from threadmill.async_client import AsyncClient
+from threadmill.errors import ThreadmillError
+from threadmill.settings.settings import Settings
+from threadmill_gateway import health
+from threadmill_gateway.jobs import jobs
+from threadmill_gateway.limits import BodyLimit
+from threadmill_gateway.options import GatewayOptions
+from threadmill_gateway.problems import MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of
+from threadmill_gateway.state import Gateway
+
+log = logging.getLogger(__name__)
+
+_DESCRIPTION = "Enqueue prompt jobs and read their results. Errors are problems as RFC 9457 has them."
+
+
+def create_app(settings: Settings, options: GatewayOptions | None = None) -> FastAPI:
+    """Returns the application. Its client connects to Redis on first use, and is closed with the application."""
+    options = options or GatewayOptions()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncClient(settings) as client:
+            app.state.gateway = Gateway(client, options)
+            yield
+
+    app = FastAPI(
+        title="threadmill",
+        version=version("threadmill"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        root_path=options.root_path,
+        responses=_EVERYWHERE,
+    )
+    app.add_middleware(BodyLimit, limit=options.max_body_bytes)
+    for router in (health.router, jobs.router):
+        app.include_router(router)
+    for kind, answer in _ANSWERS.items():
+        app.add_exception_handler(kind, answer)
+    return app
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def _error_of_library(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ThreadmillError)
+    problem = problem_of(error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+    return problem.response()
+
+
+async def _invalid_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return invalid_request(error.errors()).response()
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    """Answers as a problem what FastAPI and Starlette refuse: unknown paths, methods, bodies that are too large."""
+    assert isinstance(error, HTTPException)
+    return Problem(HTTPStatus(error.status_code), error.detail, headers=error.headers).response()
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return Problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed; its log says why", "report this to its operator"
+    ).response()
+
+
+_ANSWERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
+    Problem: _problem,
+    ThreadmillError: _error_of_library,
+    RequestValidationError: _invalid_request,
+    HTTPException: _http_error,
+    Exception: _unexpected,
+}
+
+#: The problems that every route may answer with.
+_EVERYWHERE: dict[int | str, dict[str, Any]] = {
+    status: {"description": HTTPStatus(status).phrase, "model": ProblemBody, "content": {MEDIA_TYPE: {}}}
+    for status in (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+}

@@ -1,0 +1,13 @@
+"""How a gateway serves, as far as the command line says."""
+
+from dataclasses import dataclass
+
+#: Bytes of a request's body, unless --max-body-bytes says otherwise.
+MAX_BODY_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class GatewayOptions:
+    max_body_bytes: int = MAX_BODY_BYTES
+    root_path: str = ""  #: the path under which a proxy publishes the gateway
+    heartbeat_s: float = 15.0  #: a stream of events has a comment after so much silence

@@ -1,0 +1,114 @@
+"""Errors as RFC 9457 problems: JSON that names the thing, the reason and the remedy."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import JSONResponse
+
+from threadmill.errors import (
+    BatchNotFound,
+    InvalidEntryId,
+    InvalidJob,
+    JobNotFound,
+    KeyConflict,
+    SettingsError,
+    StoreUnavailable,
+    ThreadInUse,
+    ThreadmillError,
+    ThreadNotFound,
+)
+from threadmill.secrets.redaction import redact_all
+
+MEDIA_TYPE = "application/problem+json"
+
+#: After so many seconds a client may try again while Redis cannot be used.
+RETRY_AFTER_S = 5
+
+#: The statuses of errors that the library raises.
+_STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
+    (JobNotFound, HTTPStatus.NOT_FOUND),
+    (BatchNotFound, HTTPStatus.NOT_FOUND),
+    (ThreadNotFound, HTTPStatus.NOT_FOUND),
+    (InvalidJob, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (KeyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),  # as draft-ietf-httpapi-idempotency-key-header says
+    (InvalidEntryId, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (SettingsError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (ThreadInUse, HTTPStatus.CONFLICT),
+)
+
+
+class FieldError(BaseModel):
+    field: str  #: where it is in the request, as `body.prompt` or `query.limit`
+    message: str
+
+
+class ProblemBody(BaseModel):
+    """A problem as RFC 9457 has it, with the members `remedy` and `errors`."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    remedy: str | None = None  #: what the caller can do
+    errors: list[FieldError] | None = None  #: the fields of the request that are wrong
+
+
+class Problem(Exception):
+    """A request that cannot be answered as asked. Routes raise it, or let errors of the library pass."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        remedy: str | None = None,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.body = ProblemBody(
+            title=status.phrase, status=status, detail=detail, remedy=remedy, errors=list(errors) or None
+        )
+        self.headers = dict(headers or {})
+
+    def response(self) -> JSONResponse:
+        body = redact_all(self.body.model_dump(exclude_none=True))
+        return JSONResponse(body, self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def problem_of(error: ThreadmillError) -> Problem:
+    """Returns the problem that an error of the library is."""
+    if isinstance(error, StoreUnavailable):  # its text names hosts of our own
+        return Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "Redis cannot be used now, so nothing was changed unless the request had been carried out already",
+            "send the request again, with the same Idempotency-Key if it enqueues a job",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        )
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return Problem(status, str(error))
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+
+
+def invalid_request(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    """Returns the problem with the fields that FastAPI found to be wrong."""
+    found = [
+        FieldError(field=".".join(map(str, each["loc"])), message=str(each["msg"]).removeprefix("Value error, "))
+        for each in errors
+    ]
+    detail = "; ".join(f"`{each.field}`: {each.message}" for each in found)
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "correct these fields", errors=found)
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Returns the problems that a route may answer with, for OpenAPI, besides those that every route has."""
+    return {
+        int(status): {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}} for status in statuses
+    }
+
+
+_SCHEMA = {"$ref": "#/components/schemas/ProblemBody"}

@@ -1,0 +1,30 @@
+"""What all routes share: the client, and the options of the gateway."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from threadmill.async_client import AsyncClient
+from threadmill.settings.settings import Settings
+from threadmill_gateway.options import GatewayOptions
+
+
+@dataclass(frozen=True)
+class Gateway:
+    client: AsyncClient
+    options: GatewayOptions
+
+    @property
+    def settings(self) -> Settings:
+        return self.client.settings
+
+
+def gateway_of(connection: HTTPConnection) -> Gateway:
+    """Returns the gateway that serves a request."""
+    return cast(Gateway, connection.app.state.gateway)
+
+
+#: The parameter of a route that needs the gateway.
+Served = Annotated[Gateway, Depends(gateway_of)]

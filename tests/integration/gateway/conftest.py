@@ -1,0 +1,42 @@
+"""A gateway per test, served on a loopback socket."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from tests.served import served
+
+from threadmill import Settings
+from threadmill_gateway.app import create_app
+from threadmill_gateway.options import GatewayOptions
+
+
+@pytest.fixture
+def gateway_of(settings: Settings) -> Iterator[Callable[..., str]]:
+    """Starts gateways with options of the test, and returns their URLs."""
+    with ExitStack() as running:
+
+        def start(with_settings: Settings = settings, **options: Any) -> str:
+            return running.enter_context(served(create_app(with_settings, GatewayOptions(**options))))
+
+        yield start
+
+
+@pytest.fixture
+def gateway_url(gateway_of: Callable[..., str]) -> str:
+    return gateway_of()
+
+
+@pytest.fixture
+async def http(gateway_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the gateway."""
+    async with httpx.AsyncClient(base_url=gateway_url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def run(worker: Any) -> Callable[[str], Awaitable[Any]]:
+    """Runs a job, as a worker does that has received it."""
+    return worker.see_through  # type: ignore[no-any-return]
