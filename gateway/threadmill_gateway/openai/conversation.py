@@ -34,7 +34,7 @@ class Conversation:
 def read_conversation(
     items: Iterable[Fields], name: str, read_item: Callable[[Fields], None], read_part: ReadPart
 ) -> Conversation:
-    """Returns the messages of `items`. `name`: the parameter; `read_item`: reads what is not the role or the content."""
+    """Returns the messages of `items`. `name`: the parameter; `read_item`: reads all but role and content."""
     messages: list[Message] = []
     instructions: list[str] = []
     for item in items:

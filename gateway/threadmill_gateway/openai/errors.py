@@ -4,19 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from threadmill.errors import (
-    InvalidJob,
-    JobNotFound,
-    KeyConflict,
-    SettingsError,
-    StoreUnavailable,
-    ThreadInUse,
-    ThreadmillError,
-)
+from threadmill.errors import InvalidJob, KeyConflict, SettingsError
 from threadmill.secrets.redaction import redact_all
-
-#: After so many seconds a client may try again while Redis cannot be used.
-_RETRY_AFTER_S = 5
 
 #: The field of a job that the library's text begins with.
 _FIELD = re.compile(r"`?(\w+)(?:\.\w+)*`?: ")
@@ -75,24 +64,14 @@ def not_found(kind: str, id: str) -> ApiError:
     return ApiError(404, f"{kind} with id '{id:.200}' not found.", code="not_found")
 
 
-def error_of(error: ThreadmillError, params: Mapping[str, str] | None = None) -> ApiError:
-    """Returns the error that an exception of the library is. `params`: OpenAI's names of fields of a job."""
+def refusal_of(error: InvalidJob | SettingsError | KeyConflict, params: Mapping[str, str]) -> ApiError:
+    """Returns the error for a job that the library refuses. `params`: OpenAI's names of the fields of a job."""
     text = str(error)
     match error:
-        case StoreUnavailable():  # its text names hosts of our own
-            message = "Redis cannot be used now: send the request again, with the same Idempotency-Key if it has one."
-            headers = {"Retry-After": str(_RETRY_AFTER_S)}
-            return ApiError(503, message, type="server_error", code="service_unavailable", headers=headers)
-        case InvalidJob():
-            field = _FIELD.match(text)
-            return ApiError(400, text, param=(params or {}).get(field[1], field[1]) if field else None)
-        case SettingsError():
-            return ApiError(400, text, param="model")
         case KeyConflict():
-            return ApiError(422, text, code="idempotency_key_in_use")
-        case JobNotFound():
-            return ApiError(404, text, code="not_found")
-        case ThreadInUse():
-            return ApiError(409, text, code="conflict")
+            return ApiError(422, text, param=params.get("key"), code="idempotency_key_in_use")
+        case SettingsError():
+            return ApiError(400, text, param="model", code="invalid_value")
         case _:
-            return ApiError(500, text, type="server_error")
+            field = _FIELD.match(text)
+            return ApiError(400, text, param=params.get(field[1], field[1]) if field else None, code="invalid_value")

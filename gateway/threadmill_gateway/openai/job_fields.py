@@ -11,7 +11,7 @@ from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.fields import Fields
 
 #: The parameters that a job has under another name.
-NAMES: Mapping[str, str] = {
+NAMES: dict[str, str] = {
     "endpoint": "model",
     "profile": "model",
     "assistant": "model",

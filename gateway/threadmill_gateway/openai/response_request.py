@@ -127,8 +127,9 @@ def _format(fields: Fields) -> dict[str, Any] | None:
             return None
         case {"type": "json_object"}:
             return {"type": "json_object"}
-        case {"type": "json_schema", **schema}:
-            return {"type": "json_schema", "json_schema": {k: v for k, v in schema.items() if v is not None}}
+        case {"type": "json_schema"}:
+            schema = {name: value for name, value in form.items() if name != "type" and value is not None}
+            return {"type": "json_schema", "json_schema": schema}
         case _:
             raise unsupported("text.format", "must be of type text, json_object or json_schema.")
 

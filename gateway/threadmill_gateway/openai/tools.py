@@ -11,7 +11,7 @@ from threadmill.errors import InvalidJob
 from threadmill.job.message import BUILT_IN
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.settings import Settings
-from threadmill_gateway.openai.errors import ApiError, missing, unsupported
+from threadmill_gateway.openai.errors import ApiError, unsupported
 from threadmill_gateway.openai.fields import Fields
 
 #: Tools of servers with the Responses API whose use needs nothing of the client.

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tests.unit.gateway.openai.records import record_of
-from threadmill_gateway.openai.chat_object import Chunks, completion_object
-from threadmill_gateway.openai.chat_request import read_request
-from threadmill_gateway.openai.errors import ApiError
 
 from threadmill import Event, EventKind
 from threadmill.job.result import Citation
+from threadmill_gateway.openai.chat_object import Chunks, completion_object
+from threadmill_gateway.openai.chat_request import read_request
+from threadmill_gateway.openai.errors import ApiError
 
 USER = {"role": "user", "content": "Hello"}
 

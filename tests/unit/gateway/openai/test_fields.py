@@ -1,6 +1,7 @@
 """Fields are read once, by type; what nobody reads is refused by its path."""
 
 import pytest
+
 from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.fields import Fields
 

@@ -1,10 +1,10 @@
 """What `model` names."""
 
 import pytest
-from threadmill_gateway.openai.errors import ApiError
-from threadmill_gateway.openai.model_names import Target, name_of, names, target_of
 
 from threadmill import PromptJob, Settings
+from threadmill_gateway.openai.errors import ApiError
+from threadmill_gateway.openai.model_names import Target, name_of, names, target_of
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 from tests.unit.gateway.openai.records import NOW, record_of
-from threadmill_gateway.openai.response_events import ResponseEvents
-from threadmill_gateway.openai.response_object import Shown
 
 from threadmill import Event, EventKind, JobState
+from threadmill_gateway.openai.response_events import ResponseEvents
+from threadmill_gateway.openai.response_object import Shown
 
 EVENTS = TypeAdapter(ResponseStreamEvent)
 ANSWER = "The sky is blue."

@@ -1,6 +1,7 @@
 """POST /v1/responses: every parameter becomes a field of the job, or is refused by its name."""
 
 import pytest
+
 from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.response_request import read_request
 
