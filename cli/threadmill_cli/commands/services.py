@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -39,15 +39,7 @@ def local(
 
     Its jobs go to --endpoint unless they name another, and may use files in the working directory.
     """
-    settings = Settings.load()
-    name = settings.endpoint_name(endpoint) if endpoint else settings.usual_endpoint()
-    roots = (*settings.file_roots, Path.cwd())
-    with open_environment(settings.model_copy(update={"file_roots": roots}), True, name) as env:
-        environment = {**os.environ, **env.variables}
-        if name is not None:
-            environment["THREADMILL_DEFAULT_ENDPOINT"] = name
-        code = _run(command, environment, env.check)
-    raise typer.Exit(code if code >= 0 else 128 - code)
+    run_with_own_services(command, endpoint)
 
 
 def worker(
@@ -90,6 +82,19 @@ def worker(
 def emulator(context: typer.Context) -> None:
     """Serve an emulated Assistants and Responses API."""
     _exec([*program("emulator"), *context.args])
+
+
+def run_with_own_services(command: list[str], endpoint: str | None) -> NoReturn:
+    """Runs a command with a Redis, a worker and perhaps an emulator of its own, and exits with its code."""
+    settings = Settings.load()
+    name = settings.endpoint_name(endpoint) if endpoint else settings.usual_endpoint()
+    roots = (*settings.file_roots, Path.cwd())
+    with open_environment(settings.model_copy(update={"file_roots": roots}), True, name) as env:
+        environment = {**os.environ, **env.variables}
+        if name is not None:
+            environment["THREADMILL_DEFAULT_ENDPOINT"] = name
+        code = _run(command, environment, env.check)
+    raise typer.Exit(code if code >= 0 else 128 - code)
 
 
 def _run(command: list[str], environment: Mapping[str, str], check: Callable[[], None]) -> int:
