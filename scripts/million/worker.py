@@ -89,7 +89,8 @@ class Worker:
         if record is not None:
             progress = Progress(deadline_at=self.store.clock.now() + 600, messages=1)
             await self.store.save(lease, progress, {"pool": record.pool, "learn": False} if record.pool else None)
-            await self.store.finish(lease, self._result(record), (), left=LeftPool(record.pool, 500))
+            left = LeftPool(record.pool, 500)
+            await self.store.finish(lease, self._result(record), (), left=left, sender=record.sender)
             self.ended += 1
         del self._running[job_id]
 

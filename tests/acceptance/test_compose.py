@@ -114,7 +114,7 @@ def test_every_service_works(start, tmp_path, tell):
 
 def test_what_the_services_ask_of_the_image_is_there():
     ours = {name for name, service in SERVICES.items() if "build" in service}
-    assert ours == {"worker", "emulator", "demo", "reports"}
+    assert ours == {"worker", "emulator", "demo", "reports", "gateway"}
     for name, service in SERVICES.items():
         for other in service.get("depends_on", {}):
             assert other in SERVICES, f"{name} depends on {other}"

@@ -64,6 +64,7 @@ def test_the_image_installs_and_starts(app, tmp_path, tell):
     assert "--concurrency" in run(program, *default, "--help")
     assert "--concurrency" in run(str(bin_ / "python"), "-m", "threadmill_worker", "--help")
     assert "--fault" in run(program, "emulator", "--help")
+    assert "--root-path" in run(str(bin_ / "python"), "-m", "threadmill_gateway", "--help")
     listed = run(str(bin_ / "python"), "-m", "pip", "list", "--format", "freeze")
     loose = names(listed) - names((ROOT / "constraints.txt").read_text())
     assert loose <= {"threadmill", "pip", "setuptools", "wheel"}, "every package is pinned"

@@ -1,10 +1,11 @@
 """The commands `worker`, `emulator` and `local`, which run other programs."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -39,15 +40,7 @@ def local(
 
     Its jobs go to --endpoint unless they name another, and may use files in the working directory.
     """
-    settings = Settings.load()
-    name = settings.endpoint_name(endpoint) if endpoint else settings.usual_endpoint()
-    roots = (*settings.file_roots, Path.cwd())
-    with open_environment(settings.model_copy(update={"file_roots": roots}), True, name) as env:
-        environment = {**os.environ, **env.variables}
-        if name is not None:
-            environment["THREADMILL_DEFAULT_ENDPOINT"] = name
-        code = _run(command, environment, env.check)
-    raise typer.Exit(code if code >= 0 else 128 - code)
+    run_with_own_services(command, endpoint)
 
 
 def worker(
@@ -92,12 +85,27 @@ def emulator(context: typer.Context) -> None:
     _exec([*program("emulator"), *context.args])
 
 
+def run_with_own_services(command: list[str], endpoint: str | None) -> NoReturn:
+    """Runs a command with a Redis, a worker and perhaps an emulator of its own, and exits with its code."""
+    settings = Settings.load()
+    name = settings.endpoint_name(endpoint) if endpoint else settings.usual_endpoint()
+    roots = (*settings.file_roots, Path.cwd())
+    with open_environment(settings.model_copy(update={"file_roots": roots}), True, name) as env:
+        environment = {**os.environ, **env.variables}
+        if name is not None:
+            environment["THREADMILL_DEFAULT_ENDPOINT"] = name
+        code = _run(command, environment, env.check)
+    raise typer.Exit(code if code >= 0 else 128 - code)
+
+
 def _run(command: list[str], environment: Mapping[str, str], check: Callable[[], None]) -> int:
     """Runs the command and returns its exit code. Stops it if a process that it needs has ended."""
     try:
         program = subprocess.Popen(command, env=environment)
     except OSError as error:
         raise ThreadmillError(f"cannot run {command[0]}: {error.strerror or error}") from None
+    # Else SIGTERM would end this process and leave the program.
+    signal.signal(signal.SIGTERM, lambda number, _: program.send_signal(number))
     with program:
         try:
             while True:

@@ -1,0 +1,41 @@
+"""What requests for responses and for chat completions have in common: fields of a job, and their names. PURE."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from threadmill.job.model import explain
+from threadmill.job.prompt import PromptJob
+from threadmill_gateway.openai.errors import ApiError
+from threadmill_gateway.openai.fields import Fields
+
+#: The parameters that a job has under another name.
+NAMES: dict[str, str] = {
+    "endpoint": "model",
+    "profile": "model",
+    "assistant": "model",
+    "lane": "service_tier",
+    "key": "Idempotency-Key",
+}
+
+
+def job_with(fields: Mapping[str, Any], params: Mapping[str, str]) -> PromptJob:
+    """Returns a job with these fields; None: the default. Raises ApiError, which names the parameter."""
+    try:
+        return PromptJob.model_validate({name: value for name, value in fields.items() if value is not None})
+    except ValidationError as error:
+        where = error.errors()[0]["loc"]
+        field = str(where[0]) if where else None
+        param = params.get(field, field) if field else None
+        raise ApiError(400, explain(error), param=param, code="invalid_value") from None
+
+
+def lane_of(fields: Fields) -> str | None:
+    """Returns the lane that `service_tier` means. `auto` and `default` are the usual price."""
+    tier = fields.any("service_tier")
+    if tier in (None, "auto", "default"):
+        return None
+    if tier != "flex":
+        raise fields.refusal("service_tier", "use auto, default or flex")
+    return "flex"
