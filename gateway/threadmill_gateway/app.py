@@ -16,6 +16,7 @@ from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_gateway import health
+from threadmill_gateway.hooks import openai as openai_hooks
 from threadmill_gateway.jobs import jobs
 from threadmill_gateway.limits import BodyLimit
 from threadmill_gateway.options import GatewayOptions
@@ -46,7 +47,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         responses=_EVERYWHERE,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes)
-    for router in (health.router, jobs.router):
+    for router in (health.router, jobs.router, openai_hooks.router):
         app.include_router(router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)

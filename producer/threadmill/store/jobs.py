@@ -30,6 +30,7 @@ from threadmill.store.packing import unpack_result
 from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobRecord
 from threadmill.store.remote import RemoteStore
+from threadmill.store.webhooks import WebhookStore
 from threadmill.stored import fault
 
 #: A follower of a job renews the job's key `followed`, which expires after this time.
@@ -46,7 +47,7 @@ class Created:
     is_new: bool
 
 
-class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
+class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, WebhookStore):
     """The producer's operations on jobs."""
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
