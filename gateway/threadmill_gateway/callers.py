@@ -21,7 +21,7 @@ class Caller:
         return self.name is None or record.job.tenant == self.name
 
 
-def caller() -> Caller:
+async def caller() -> Caller:
     """Returns who sent a request."""
     return Caller()
 

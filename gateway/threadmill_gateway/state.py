@@ -21,8 +21,8 @@ class Gateway:
         return self.client.settings
 
 
-def gateway_of(connection: HTTPConnection) -> Gateway:
-    """Returns the gateway that serves a request."""
+async def gateway_of(connection: HTTPConnection) -> Gateway:
+    """Returns the gateway that serves a request. A function without `async` would run in a thread."""
     return cast(Gateway, connection.app.state.gateway)
 
 

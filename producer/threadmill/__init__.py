@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ApiKeyNotFound,
         ClientClosed,
         InvalidApiKey,
+        InvalidCursor,
         InvalidEntryId,
         InvalidJob,
         JobNotEnded,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from threadmill.job.prompt import PromptJob
     from threadmill.job.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
     from threadmill.settings.settings import Settings
+    from threadmill.store.job_lists import JobPage
     from threadmill.store.records import JobRecord
     from threadmill.store.remote_records import KeptThread
 
@@ -45,6 +47,7 @@ _HOME = {
         "ApiKeyNotFound",
         "ClientClosed",
         "InvalidApiKey",
+        "InvalidCursor",
         "InvalidEntryId",
         "InvalidJob",
         "JobNotEnded",
@@ -63,6 +66,7 @@ _HOME = {
     "job.events": ("Event", "EventKind"),
     "job.prompt": ("PromptJob",),
     "job.message": ("FileInput", "Message"),
+    "store.job_lists": ("JobPage",),
     "store.records": ("JobRecord",),
     "store.remote_records": ("KeptThread",),
     "job.result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
@@ -86,11 +90,13 @@ __all__ = [
     "FailureKind",
     "FileInput",
     "InvalidApiKey",
+    "InvalidCursor",
     "InvalidEntryId",
     "InvalidJob",
     "JobHandle",
     "JobNotEnded",
     "JobNotFound",
+    "JobPage",
     "JobRecord",
     "JobResult",
     "JobState",

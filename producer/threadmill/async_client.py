@@ -70,9 +70,10 @@ def _awaited(
 class AsyncClient:
     """Enqueues jobs and reads their results, as `Client` does, which documents each method and its errors.
 
-    `settings`: default `Settings.load()`. Use it in one event loop, and close it there. Any number of tasks can wait
-    for jobs and follow them; all share two connections. Every other call runs in one of 16 threads: if its task is
-    cancelled, the call may still take effect. After `close`, and in tasks that wait then, calls raise ClientClosed.
+    `settings`: default `Settings.load()`. Use it in one event loop, and close it there. Any number of tasks can read
+    jobs, wait for them and follow them; all share two connections. Every other call runs in one of 16 threads: if its
+    task is cancelled, the call may still take effect. After `close`, and in tasks that wait then, calls raise
+    ClientClosed.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -133,6 +134,10 @@ class AsyncClient:
     def _handle(self, made: JobHandle) -> AsyncJobHandle:
         return AsyncJobHandle(made.id, made.state, made.is_new, self)
 
+    async def get(self, job_id: str) -> JobRecord:
+        """Returns the job's record; see `Client.get`."""
+        return await self._watching().get(job_id)
+
     async def wait(self, job_id: str, timeout_s: float | None = None) -> JobResult:
         """Waits until the job has ended and returns its result; see `Client.wait`."""
         return await self._watching().wait(job_id, timeout_s)
@@ -148,13 +153,14 @@ class AsyncClient:
 
     ping = _awaited(Client.ping)
     check = _awaited(Client.check)
-    get = _awaited(Client.get)
     waits_for = _awaited(Client.waits_for)
     cancel = _awaited(Client.cancel)
     withdraw = _awaited(Client.withdraw)
     redrive = _awaited(Client.redrive)
     delete = _awaited(Client.delete)
     jobs = _awaited(Client.jobs)
+    job_page = _awaited(Client.job_page)
+    open_jobs = _awaited(Client.open_jobs)
     unreadable_jobs = _awaited(Client.unreadable_jobs)
     batches = _awaited(Client.batches)
     batch = _awaited(Client.batch)

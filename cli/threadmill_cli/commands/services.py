@@ -1,6 +1,7 @@
 """The commands `worker`, `emulator` and `local`, which run other programs."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -103,6 +104,8 @@ def _run(command: list[str], environment: Mapping[str, str], check: Callable[[],
         program = subprocess.Popen(command, env=environment)
     except OSError as error:
         raise ThreadmillError(f"cannot run {command[0]}: {error.strerror or error}") from None
+    # Else SIGTERM would end this process and leave the program.
+    signal.signal(signal.SIGTERM, lambda number, _: program.send_signal(number))
     with program:
         try:
             while True:

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Query, Request, Response
 from starlette.responses import JSONResponse
 
-from threadmill.errors import JobNotFound, ThreadInUse, ThreadNotFound, WaitTimeout
+from threadmill.errors import JobNotEnded, JobNotFound, ThreadInUse, ThreadNotFound, WaitTimeout
 from threadmill.job.result import TERMINAL
 from threadmill.store.records import JobRecord
 from threadmill_gateway.callers import Caller, Enqueuer, Reader, record_of
 from threadmill_gateway.openai.continuing import continued
-from threadmill_gateway.openai.errors import invalid, not_found
+from threadmill_gateway.openai.errors import ApiError, invalid, not_found
 from threadmill_gateway.openai.identifiers import RESPONSE, job_of
 from threadmill_gateway.openai.input_items import input_items
 from threadmill_gateway.openai.model_names import name_of
@@ -85,16 +85,16 @@ async def cancel(response_id: str, gateway: Served, caller: Enqueuer) -> Respons
     return JSONResponse(response_object(_shown(gateway, record)))
 
 
-@router.delete("/{response_id}", responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT))
+@router.delete("/{response_id}", responses=documented(HTTPStatus.NOT_FOUND))
 async def delete(response_id: str, gateway: Served, caller: Enqueuer) -> Response:
     """Delete a response that has ended; with the last response of a thread, the thread."""
     record = await _record(gateway, caller, response_id)
-    await gateway.client.delete(record.id)
-    thread = record.result.thread_id if record.result else None
-    if thread is not None:
-        with suppress(ThreadNotFound, ThreadInUse):
-            if (await gateway.client.jobs_on_thread(thread, record.endpoint or ""))[-1] == record.id:
-                await gateway.client.delete_thread(thread, record.endpoint)
+    if record.result is not None and record.result.thread_id is not None:
+        await _delete_thread(gateway, record.result.thread_id, record)
+    try:
+        await gateway.client.delete(record.id)
+    except JobNotEnded as error:
+        raise ApiError(400, str(error), code="invalid_value") from None  # SDKs repeat a request that gets 409
     return JSONResponse(deleted_object(response_id))
 
 
@@ -111,6 +111,13 @@ async def list_input_items(
     record = await _record(gateway, caller, response_id)
     shown, ends = cut(input_items(record), limit, order, after)
     return JSONResponse(page(shown, **ends))
+
+
+async def _delete_thread(gateway: Gateway, thread: str, record: JobRecord) -> None:
+    """Deletes the thread of a response if no other one came after it."""
+    with suppress(ThreadNotFound, ThreadInUse):
+        if (await gateway.client.jobs_on_thread(thread, record.endpoint or ""))[-1] == record.id:
+            await gateway.client.delete_thread(thread, record.endpoint)
 
 
 async def _record(gateway: Gateway, caller: Caller, response_id: str) -> JobRecord:

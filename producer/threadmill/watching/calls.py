@@ -87,7 +87,9 @@ class Calls:
             own = [next(replies) for _ in call.commands]
             error = next((reply for reply in own if isinstance(reply, Exception)), None)
             if error is not None:
-                _fail(call, unavailable(self._redis_url, error))
+                refusal = unavailable(self._redis_url, error)
+                refusal.__cause__ = error
+                _fail(call, refusal)
             elif not call.replies.done():
                 call.replies.set_result(own)
 

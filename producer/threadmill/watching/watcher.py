@@ -7,15 +7,17 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from threadmill.errors import JobNotFound, StoreRefused, StoreUnavailable, WaitTimeout
+from threadmill.errors import JobNotFound, StoreRefused, StoreUnavailable, UnreadableRecord, WaitTimeout
 from threadmill.job.event_reader import Entry, EventReader
 from threadmill.job.events import Event
 from threadmill.job.result import TERMINAL, JobResult
 from threadmill.redis import client
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import retry_pauses, stream_entries
-from threadmill.store.jobs import check_id, result_of
+from threadmill.store.job_reads import check_id
+from threadmill.store.jobs import result_of
 from threadmill.store.keys import Keys
+from threadmill.store.records import JobRecord
 from threadmill.store.scripts import Scripts
 from threadmill.watching.calls import Calls, Command
 from threadmill.watching.reader import FOLLOWED_S, Reader
@@ -45,6 +47,19 @@ class Watcher:
         await self._reader.close()
         await self._calls.close()
         await self._redis.aclose()
+
+    async def get(self, job_id: str) -> JobRecord:
+        """See `Client.get`. Raises ClientClosed if the watcher is closed meanwhile."""
+        check_id(job_id)
+        try:
+            [fields] = await self._calls.send([("HGETALL", self._keys.record(job_id))])
+        except StoreRefused as error:
+            if str(error.__cause__).startswith("WRONGTYPE"):
+                raise UnreadableRecord(job_id, "", "no hash") from None
+            raise
+        if not fields:
+            raise JobNotFound(job_id)
+        return JobRecord.read(job_id, fields)
 
     async def wait(self, job_id: str, timeout_s: float | None) -> JobResult:
         """See `Client.wait`. Raises ClientClosed if the watcher is closed meanwhile."""
