@@ -13,11 +13,10 @@ from threadmill.store.records import JobRecord
 from threadmill_gateway.callers import Caller, Enqueuer, record_of
 from threadmill_gateway.openai.chat_object import Chunks, completion_object
 from threadmill_gateway.openai.chat_request import PARAMS, read_request
-from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.model_names import name_of
 from threadmill_gateway.openai.replies import documented
-from threadmill_gateway.openai.streams import DONE, event_stream, frame
-from threadmill_gateway.openai.work import CancelOnDisconnect, IdempotencyKey, ended, enqueue, events
+from threadmill_gateway.openai.streams import DONE, frame
+from threadmill_gateway.openai.work import CancelOnDisconnect, IdempotencyKey, ended, enqueue, followed
 from threadmill_gateway.state import Gateway, Served
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["OpenAI"])
@@ -48,26 +47,21 @@ async def create(
     model = name_of(record.job, gateway.settings)
     if asked.stream:
         chunks = Chunks(record, model, include_usage=asked.include_usage)
-        return event_stream(_frames(gateway, caller, record, chunks, cancels), gateway.options.heartbeat_s)
+        return followed(gateway, record.id, _frames(gateway, caller, record, chunks), cancels=cancels)
     record = await ended(gateway, caller, request, record.id, cancels=cancels)
     return JSONResponse(completion_object(record, _result(record), model))
 
 
-async def _frames(
-    gateway: Gateway, caller: Caller, record: JobRecord, chunks: Chunks, cancels: bool
-) -> AsyncGenerator[str, None]:
+async def _frames(gateway: Gateway, caller: Caller, record: JobRecord, chunks: Chunks) -> AsyncGenerator[str, None]:
     for chunk in chunks.begin():
         yield frame(chunk)
-    async with aclosing(events(gateway, record.id, cancels=cancels)) as following:
+    async with aclosing(gateway.client.follow(record.id)) as following:
         async for event in following:
             for chunk in chunks.take(event):
                 yield frame(chunk)
     record = await record_of(gateway, caller, record.id)
-    try:
-        for chunk in chunks.end(record, _result(record)):
-            yield frame(chunk)
-    except ApiError as error:  # the status of the reply was sent before
-        yield frame(error.body)
+    for chunk in chunks.end(record, _result(record)):
+        yield frame(chunk)
     yield DONE
 
 

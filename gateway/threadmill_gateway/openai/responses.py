@@ -21,8 +21,8 @@ from threadmill_gateway.openai.replies import cut, documented, page
 from threadmill_gateway.openai.response_events import ResponseEvents, StreamEvent
 from threadmill_gateway.openai.response_object import Shown, deleted_object, response_object
 from threadmill_gateway.openai.response_request import PARAMS, read_request
-from threadmill_gateway.openai.streams import event_stream, frame
-from threadmill_gateway.openai.work import CancelOnDisconnect, IdempotencyKey, ended, enqueue, events
+from threadmill_gateway.openai.streams import frame
+from threadmill_gateway.openai.work import CancelOnDisconnect, IdempotencyKey, ended, enqueue, followed
 from threadmill_gateway.state import Gateway, Served
 
 #: How long a cancellation waits for the end of the job, in seconds.
@@ -46,7 +46,7 @@ async def create(
     record = await enqueue(gateway, caller, job, idempotency_key, PARAMS)
     shown = _shown(gateway, record, asked.previous_response_id)
     if asked.stream:
-        return event_stream(_frames(gateway, caller, shown, None, cancels), gateway.options.heartbeat_s)
+        return followed(gateway, record.id, _frames(gateway, caller, shown, None), cancels=cancels)
     if not asked.background:
         record = await ended(gateway, caller, request, record.id, cancels=cancels)
     return JSONResponse(response_object(_shown(gateway, record, asked.previous_response_id)))
@@ -67,7 +67,8 @@ async def get(
         raise invalid("include", "nothing can be included here.")
     shown = _shown(gateway, await _record(gateway, caller, response_id))
     if stream:
-        return event_stream(_frames(gateway, caller, shown, starting_after), gateway.options.heartbeat_s)
+        frames = _frames(gateway, caller, shown, starting_after)
+        return followed(gateway, shown.record.id, frames, cancels=False)
     if starting_after is not None:
         raise invalid("starting_after", "is the position in a stream: add stream=true.")
     return JSONResponse(response_object(shown))
@@ -134,12 +135,12 @@ def _shown(gateway: Gateway, record: JobRecord, previous: str | None = None) -> 
 
 
 async def _frames(
-    gateway: Gateway, caller: Caller, shown: Shown, starting_after: int | None, cancels: bool = False
+    gateway: Gateway, caller: Caller, shown: Shown, starting_after: int | None
 ) -> AsyncGenerator[str, None]:
     stream = ResponseEvents(shown, starting_after)
     for sent in stream.begin():
         yield _frame(sent)
-    async with aclosing(events(gateway, shown.record.id, cancels=cancels)) as following:
+    async with aclosing(gateway.client.follow(shown.record.id)) as following:
         async for event in following:
             for sent in stream.take(event):
                 yield _frame(sent)

@@ -1,19 +1,17 @@
 """What the routes of responses and of chat completions do with jobs: enqueue them, wait for them, follow them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated
 
-import anyio
 from fastapi import Header, Request
 
 from threadmill.errors import InvalidJob, KeyConflict, SettingsError
-from threadmill.job.events import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.store.records import JobRecord
 from threadmill_gateway.callers import Caller, record_of
 from threadmill_gateway.openai.errors import refusal_of
+from threadmill_gateway.openai.streams import EventStream
 from threadmill_gateway.state import Gateway
 
 IdempotencyKey = Annotated[
@@ -52,26 +50,20 @@ async def ended(gateway: Gateway, caller: Caller, request: Request, job_id: str,
 
     `cancels`: the job is cancelled then. Call it when the body of the request has been read.
     """
-    async with _cancelling(gateway, job_id, cancels=cancels):
-        waiting = asyncio.ensure_future(gateway.client.wait(job_id))
-        hanging_up = asyncio.ensure_future(_hung_up(request))
-        try:
-            await asyncio.wait({waiting, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
-                raise ClientGone
-            waiting.result()
-        finally:
-            for task in (waiting, hanging_up):
-                task.cancel()
-            await asyncio.gather(waiting, hanging_up, return_exceptions=True)
+    waiting = asyncio.ensure_future(gateway.client.wait(job_id))
+    hanging_up = asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait({waiting, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            if cancels:
+                await gateway.client.cancel(job_id)
+            raise ClientGone
+        waiting.result()
+    finally:
+        for task in (waiting, hanging_up):
+            task.cancel()
+        await asyncio.gather(waiting, hanging_up, return_exceptions=True)
     return await record_of(gateway, caller, job_id)
-
-
-async def events(gateway: Gateway, job_id: str, *, cancels: bool) -> AsyncGenerator[Event, None]:
-    """Yields the events of a job from its start to its end. `cancels`: the job is cancelled if the reader stops."""
-    async with _cancelling(gateway, job_id, cancels=cancels), aclosing(gateway.client.follow(job_id)) as following:
-        async for event in following:
-            yield event
 
 
 async def _hung_up(request: Request) -> None:
@@ -79,13 +71,10 @@ async def _hung_up(request: Request) -> None:
         pass
 
 
-@asynccontextmanager
-async def _cancelling(gateway: Gateway, job_id: str, *, cancels: bool) -> AsyncIterator[None]:
-    """Cancels the job if the client hangs up: then the task of its request is cancelled, or a generator closed."""
-    try:
-        yield
-    except (ClientGone, asyncio.CancelledError, GeneratorExit):
-        if cancels:
-            with anyio.CancelScope(shield=True):
-                await gateway.client.cancel(job_id)
-        raise
+def followed(gateway: Gateway, job_id: str, frames: AsyncGenerator[str, None], *, cancels: bool) -> EventStream:
+    """Returns the reply that sends the events of a job. `cancels`: the job is cancelled if the client hangs up."""
+
+    async def cancel() -> None:
+        await gateway.client.cancel(job_id)
+
+    return EventStream(frames, gateway.options.heartbeat_s, cancel if cancels else None)
