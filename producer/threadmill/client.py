@@ -12,12 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from threadmill.errors import InvalidJob, KeyConflict, ThreadNotFound
+from threadmill.errors import InvalidJob, KeyConflict, ThreadNotFound, UploadNotFound
 from threadmill.job.api_key import DEFAULT_SCOPES, ApiKey, NewApiKey, new_api_key
 from threadmill.job.callback import Callback
 from threadmill.job.events import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
+from threadmill.job.upload import Upload
 from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
 from threadmill.store.batch_records import BatchRecord
@@ -134,8 +135,17 @@ class Client:
                 self.settings.check_tool(tool)
         if job.paths:
             job = job.at(Path.cwd())
-        JobValidator(name, endpoint).check(job, self.settings)
+        validator = JobValidator(name, endpoint)
+        validator.check(job, self.settings)
+        for upload_id in job.uploads:
+            validator.check_upload(job, self._upload(upload_id))
         return job.model_copy(update={"endpoint": name})
+
+    def _upload(self, upload_id: str) -> Upload:
+        try:
+            return self.store.upload(upload_id)
+        except UploadNotFound as error:
+            raise InvalidJob(f"uploads: {error}") from None
 
     def _check_model(self, name: str, job: PromptJob) -> None:
         """Checks that a job for a server without assistants has a model."""
