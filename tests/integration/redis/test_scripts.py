@@ -50,7 +50,7 @@ CALLED = [
     ("jobs/finish", FINISH[1] | {"id": "c", "owner": None, "state": "cancelled"}),
 ]
 DELIVERY = {"id": "msg_c_1"}
-TAKE = ("callbacks/take", {"hold_s": 60})
+TAKE = ("callbacks/take", {"hold_s": 60, "busy": []})
 DEAD = ("callbacks/settle", DELIVERY | {"attempt": 1, "state": "dead", "reason": "HTTP 410", "ttl_s": 60})
 
 #: By script: the calls before, the request, and both replies; None: whatever it is, both are the same.
