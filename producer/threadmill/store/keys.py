@@ -106,6 +106,7 @@ class Keys:
 
     # The gateway
     api_keys = Key("api_keys")  #: hash: API keys as JSON, by name: job/api_key.py; they never expire
+    api_key_requests = KeyOf("api_key:{}:requests")  #: string: when a key by its id may make all requests of a minute
 
     # Reports
     reports = Key("reports")  #: hash: name of a report -> the time since when it is scheduled
