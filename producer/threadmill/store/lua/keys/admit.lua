@@ -7,9 +7,9 @@
 local MINUTE_S, TOLERANCE = 60, 0.000001  -- stored times are rounded
 
 local key, share_s = keys.api_key_requests(request.id), MINUTE_S / request.per_minute
-local full_at = tonumber(redis.call('GET', key) or '') or 0
-if not (full_at > clock.now) then full_at = clock.now end  -- a damaged time may be any number
-full_at = math.min(full_at, clock.now + MINUTE_S)  -- Redis' clock may have been set back
+local stored = tonumber(redis.call('GET', key) or '') or 0
+local full_at = clock.now
+if stored > clock.now then full_at = math.min(stored, clock.now + MINUTE_S) end  -- Redis' clock may be set back
 local wait_s = full_at + share_s - MINUTE_S - clock.now
 local is_admitted = wait_s <= TOLERANCE
 if is_admitted then
