@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ApiKeyNotFound,
         ClientClosed,
         InvalidApiKey,
+        InvalidCursor,
         InvalidEntryId,
         InvalidJob,
         JobNotFound,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from threadmill.job.prompt import PromptJob
     from threadmill.job.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
     from threadmill.settings.settings import Settings
+    from threadmill.store.job_lists import JobPage
     from threadmill.store.records import JobRecord
     from threadmill.store.remote_records import KeptThread
 
@@ -44,6 +46,7 @@ _HOME = {
         "ApiKeyNotFound",
         "ClientClosed",
         "InvalidApiKey",
+        "InvalidCursor",
         "InvalidEntryId",
         "InvalidJob",
         "JobNotFound",
@@ -61,6 +64,7 @@ _HOME = {
     "job.events": ("Event", "EventKind"),
     "job.prompt": ("PromptJob",),
     "job.message": ("FileInput", "Message"),
+    "store.job_lists": ("JobPage",),
     "store.records": ("JobRecord",),
     "store.remote_records": ("KeptThread",),
     "job.result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
@@ -84,10 +88,12 @@ __all__ = [
     "FailureKind",
     "FileInput",
     "InvalidApiKey",
+    "InvalidCursor",
     "InvalidEntryId",
     "InvalidJob",
     "JobHandle",
     "JobNotFound",
+    "JobPage",
     "JobRecord",
     "JobResult",
     "JobState",

@@ -158,6 +158,8 @@ class AsyncClient:
     withdraw = _awaited(Client.withdraw)
     redrive = _awaited(Client.redrive)
     jobs = _awaited(Client.jobs)
+    job_page = _awaited(Client.job_page)
+    open_jobs = _awaited(Client.open_jobs)
     unreadable_jobs = _awaited(Client.unreadable_jobs)
     batches = _awaited(Client.batches)
     batch = _awaited(Client.batch)
@@ -186,3 +188,4 @@ class AsyncClient:
     create_api_key = _awaited(Client.create_api_key)
     api_keys = _awaited(Client.api_keys)
     revoke_api_key = _awaited(Client.revoke_api_key)
+    admit = _awaited(Client.admit)

@@ -20,10 +20,12 @@ from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
+from threadmill.store.api_keys import Admission
 from threadmill.store.batch_records import BatchRecord
 from threadmill.store.callback_records import Delivery, DeliveryState
 from threadmill.store.connection import chunks
 from threadmill.store.duration_records import RunDurations
+from threadmill.store.job_lists import JobPage
 from threadmill.store.jobs import Created, Store
 from threadmill.store.pool_records import PoolRecord
 from threadmill.store.records import DeadLetter, JobFilter, JobRecord, UnreadableJob
@@ -302,17 +304,52 @@ class Client:
         failure: FailureKind | None = None,
         since: datetime | None = None,
         metadata: Mapping[str, str] | None = None,
+        tenant: str | None = None,
+        until: datetime | None = None,
         limit: int = 50,
     ) -> list[JobRecord]:
         """Returns the jobs that match all the arguments, the latest change of state first.
 
-        `since`: they changed their state at this time or later. `metadata`: they have all these pairs. Unreadable jobs
-        are left out and counted by a warning in the log. Raises BatchNotFound.
+        Those of a `batch` or a `tenant` are listed by their creation, the latest first. `since`, `until`: they changed
+        their state at this time or later, and before this time. `metadata`: they have all these pairs. `tenant`: they
+        name it. Unreadable jobs are left out and counted by a warning in the log. Raises BatchNotFound.
         """
-        found = self.store.jobs(JobFilter(state, batch, endpoint, failure, since, metadata), limit)
+        found = self.store.jobs(JobFilter(state, batch, endpoint, failure, since, metadata, tenant, until), limit)
         if found.unreadable:
             warn(f"unreadable jobs left out of a list: {found.unreadable:,}; `threadmill jobs --unreadable` lists them")
         return found.jobs
+
+    def job_page(
+        self,
+        *,
+        state: JobState | None = None,
+        batch: str | None = None,
+        endpoint: str | None = None,
+        failure: FailureKind | None = None,
+        since: datetime | None = None,
+        metadata: Mapping[str, str] | None = None,
+        tenant: str | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """Returns a page of the list that `jobs` returns: its first jobs, or those after `cursor`.
+
+        `cursor`: `next_cursor` of a page that was made with the same arguments. `since` and `until` (excluded) limit
+        the time of the last change of state; with `batch` or `tenant`, the time of creation. Reads at most 1,000 jobs:
+        if few of them match, the page has fewer than `limit`, and `next_cursor` goes on. In a list without `batch` and
+        `tenant`, a job that changes its state between two pages may be left out, or come twice.
+
+        Raises BatchNotFound, InvalidCursor, and ValueError if `limit` is less than 1.
+        """
+        if limit < 1:
+            raise ValueError(f"`limit` is {limit}: give 1 or more")
+        chosen = JobFilter(state, batch, endpoint, failure, since, metadata, tenant, until)
+        return self.store.job_page(chosen, limit, cursor)
+
+    def open_jobs(self, tenant: str) -> int:
+        """Returns how many jobs that name the tenant are queued or running."""
+        return self.store.open_jobs(tenant)
 
     def unreadable_jobs(
         self,
@@ -416,6 +453,13 @@ class Client:
     def api_keys(self) -> list[ApiKey]:
         """Returns all API keys by name. One whose record is unreadable matches no secret, and has no scope."""
         return self.store.api_keys()
+
+    def admit(self, key: ApiKey) -> Admission:
+        """Counts a request against the `requests_per_minute` of its key, or says how long the caller has to wait.
+
+        An idle caller may make all requests of a minute at once, and then one in each further part of a minute.
+        """
+        return self.store.admit(key)
 
     def revoke_api_key(self, name: str) -> None:
         """Deletes an API key. Its caller's jobs continue. Raises ApiKeyNotFound."""

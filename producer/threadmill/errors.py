@@ -19,6 +19,7 @@
     - StoreRefused    a retry cannot help: password, permission, database, memory or disk
   - WaitTimeout       the job has not ended in time; it continues
   - InvalidEntryId    the text is not the `entry_id` of an event
+  - InvalidCursor     the text is not the cursor of a page of this list
   - InvalidApiKey     the API key cannot be created; the text names each wrong field
   - ApiKeyExists      there is an API key with this name
   - ApiKeyNotFound    there is no API key with this name
@@ -190,6 +191,13 @@ class WaitTimeout(ThreadmillError, TimeoutError):
 class InvalidEntryId(ThreadmillError, ValueError):
     def __init__(self, entry_id: object) -> None:
         super().__init__(f"{entry_id!r:.100} is not the entry_id of an event: take it from an event of this job")
+
+
+class InvalidCursor(ThreadmillError, ValueError):
+    def __init__(self, cursor: object) -> None:
+        super().__init__(
+            f"{cursor!r:.100} is not a cursor of this list: take `next_cursor` of a page made with the same filter"
+        )
 
 
 class InvalidApiKey(ThreadmillError, ValueError):

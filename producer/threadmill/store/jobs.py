@@ -1,17 +1,14 @@
 """The producer's operations on jobs."""
 
-import heapq
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache, partial
-from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from threadmill.errors import (
-    InvalidJobId,
     JobNotFound,
     StoreUnavailable,
     UnreadableRecord,
@@ -21,24 +18,22 @@ from threadmill.job.event_reader import Entry, EventReader
 from threadmill.job.events import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, FailureKind, JobResult, JobState
-from threadmill.names import is_job_id
 from threadmill.settings.pools import pools_of
 from threadmill.store import requests
 from threadmill.store.api_keys import ApiKeyStore
 from threadmill.store.callbacks import CallbackStore
-from threadmill.store.connection import BLOCK_S, CHUNK, chunks, moment_of, unavailable
+from threadmill.store.connection import BLOCK_S, chunks, moment_of, unavailable
+from threadmill.store.job_lists import JobListStore
+from threadmill.store.job_reads import NO_HASH, check_id
 from threadmill.store.keys import celery_key
 from threadmill.store.packing import unpack_result
 from threadmill.store.queue import QueueStore
-from threadmill.store.records import JobFilter, JobRecord, UnreadableJob, check_readable
+from threadmill.store.records import JobRecord
 from threadmill.store.remote import RemoteStore
 from threadmill.stored import fault
 
 #: A follower of a job renews the job's key `followed`, which expires after this time.
 _FOLLOWED_S = 10
-
-#: Stands for a record whose key holds another type.
-_NO_HASH = {"": "no hash"}
 
 
 @dataclass(frozen=True)
@@ -51,14 +46,7 @@ class Created:
     is_new: bool
 
 
-class Listed(NamedTuple):
-    """Listed jobs, and the number of jobs left out because they are unreadable."""
-
-    jobs: list[JobRecord]
-    unreadable: int
-
-
-class Store(CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
+class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
     """The producer's operations on jobs."""
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
@@ -93,41 +81,6 @@ class Store(CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
             return unavailable(self._settings.redis_url, reply)
         outcome, job_id, state, digest = reply
         return Created(job_id, _state(job_id, state), digest, outcome == "created")
-
-    def get(self, job_id: str) -> JobRecord:
-        """Returns the job's record. Raises JobNotFound, InvalidJobId, UnreadableRecord."""
-        return JobRecord.read(job_id, self.fields(job_id))
-
-    def fields(self, job_id: str) -> dict[str, str]:
-        """Returns the fields of the record as stored. Raises JobNotFound, InvalidJobId; UnreadableRecord if no hash."""
-        check_id(job_id)
-        [fields] = self._hashes([job_id])
-        if not fields:
-            raise JobNotFound(job_id)
-        if fields is _NO_HASH:
-            raise UnreadableRecord(job_id, "", "no hash")
-        return fields
-
-    def get_many(self, job_ids: Iterable[str]) -> list[JobRecord]:
-        """Returns the jobs that are kept and readable. Waits while Redis is unavailable."""
-        return [record for record in self._records(job_ids) if isinstance(record, JobRecord)]
-
-    def _records(self, job_ids: Iterable[str]) -> Iterator[JobRecord | UnreadableRecord]:
-        """Yields a record or an error for each job that is kept."""
-        for ids in chunks(list(job_ids)):
-            for job_id, fields in zip(ids, self.with_retries(partial(self._hashes, ids)), strict=True):
-                try:
-                    if fields:
-                        yield JobRecord.read(job_id, fields)
-                except UnreadableRecord as error:
-                    yield error
-
-    def _hashes(self, job_ids: Sequence[str]) -> list[dict[str, str]]:
-        """Returns the fields of each record, or `_NO_HASH` for a key of another type."""
-        with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hgetall(self._keys.record(job_id))
-            return [_NO_HASH if reply is None else reply for reply in self._replies(pipe)]
 
     def results(self, job_ids: Sequence[str]) -> list[JobResult]:
         """Returns the results of the jobs that have ended. Waits while Redis is unavailable.
@@ -252,7 +205,7 @@ class Store(CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
         for ids in chunks(job_ids):
             now = self.now()
             hashes = dict(zip(ids, self.with_retries(partial(self._hashes, ids)), strict=True))
-            kept = [job_id for job_id in ids if hashes[job_id] and hashes[job_id] is not _NO_HASH]
+            kept = [job_id for job_id in ids if hashes[job_id] and hashes[job_id] is not NO_HASH]
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in kept:
                     self._scripts.run("jobs/finish", self._request_to_cancel(job_id, hashes[job_id], now), pipe)
@@ -295,51 +248,6 @@ class Store(CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
             states |= {job_id: _state(job_id, state) for job_id, [state] in found if state != "missing"}
         return states
 
-    def jobs(self, chosen: JobFilter, limit: int) -> Listed:
-        """Returns the jobs that match the filter, the latest change of state first.
-
-        Reads a few hundred at a time until it has found `limit`. Raises BatchNotFound.
-        """
-        found: dict[str, JobRecord] = {}  # a job that changes its state during the search may appear twice
-        unreadable = set[str]()
-        ids = (job_id for _, job_id in self._newest(chosen))
-        while len(found) < limit and (some := list(islice(ids, min(limit, CHUNK)))):
-            for record in self._records(some):
-                if isinstance(record, UnreadableRecord):
-                    unreadable.add(record.job_id)
-                elif chosen.matches(record):
-                    found[record.id] = record
-        return Listed(list(found.values())[:limit], len(unreadable))
-
-    def unreadable_jobs(self, chosen: JobFilter, limit: int) -> list[UnreadableJob]:
-        """Returns the jobs with an unreadable part, the latest change of state first.
-
-        Only `state`, `batch` and `since` of the filter are used; they need no record. Raises BatchNotFound.
-        """
-        found: dict[str, UnreadableJob] = {}
-        listed = self._newest(chosen)
-        while len(found) < limit and (some := {job_id: moment for moment, job_id in islice(listed, CHUNK)}):
-            for job_id, fields in zip(some, self._hashes(list(some)), strict=True):
-                since = datetime.fromtimestamp(some[job_id], UTC)
-                if fields and (damaged := check_readable(job_id, since, fields)):
-                    found[job_id] = damaged
-        return list(found.values())[:limit]
-
-    def _newest(self, chosen: JobFilter) -> Iterator[tuple[float, str]]:
-        """Yields times and ids of jobs that may match the filter, the latest change of state first."""
-        if chosen.batch is not None:
-            self.check_batch(chosen.batch)
-            return self._by_moment(self._keys.batch_jobs(chosen.batch), -math.inf)
-        oldest = chosen.since.timestamp() if chosen.since else -math.inf
-        states = [chosen.state] if chosen.state else list(JobState)
-        return heapq.merge(*(self._by_moment(self._keys.jobs(state), oldest) for state in states), reverse=True)
-
-    def _by_moment(self, key: str, oldest: float) -> Iterator[tuple[float, str]]:
-        for job_id, moment in self.ranked(key, highest_first=True):
-            if moment < oldest:
-                return
-            yield moment, job_id
-
 
 def _state(job_id: str, stored: str) -> JobState:
     """Raises UnreadableRecord."""
@@ -362,9 +270,3 @@ def result_of(job_id: str, state: str | None, stored: str | None) -> JobResult |
     if result.job_id != job_id:
         raise UnreadableRecord(job_id, "result.job_id", "of another job")
     return result
-
-
-def check_id(job_id: str) -> None:
-    """Raises InvalidJobId."""
-    if not is_job_id(job_id):
-        raise InvalidJobId(job_id)

@@ -46,6 +46,7 @@ class Keys:
     awakened = KeyOf("awakened:{}")  #: stream: wakes the process that reads the streams of many jobs; expires
     revoked = KeyOf("revoked:{}")  #: string: a Celery client revoked this task before it became a job; expires
     jobs = KeyOf("jobs:{}")  #: zset: ids of the jobs in a state, by the time they changed to it
+    tenant_jobs = KeyOf("tenant:{}:{}")  #: zset: ids of the `open` or `ended` jobs that name a tenant, by creation
     idempotency = KeyOf("key:{}")  #: string: the id of the job with this idempotency key
     leases = Key("leases")  #: zset: running jobs by the time their lease expires
     turns = KeyOf("turns:{}")  #: zset: the open jobs on a thread (ENDPOINT/THREAD) in the order of their turns
@@ -105,6 +106,7 @@ class Keys:
 
     # The gateway
     api_keys = Key("api_keys")  #: hash: API keys as JSON, by name: job/api_key.py; they never expire
+    api_key_requests = KeyOf("api_key:{}:requests")  #: string: when a key by its id may make all requests of a minute
 
     # Reports
     reports = Key("reports")  #: hash: name of a report -> the time since when it is scheduled

@@ -20,6 +20,7 @@ from threadmill.names import printable
 from threadmill.settings.pool_name import Pool
 from threadmill.store.flow import Flow
 from threadmill.store.packing import unpack_job, unpack_result
+from threadmill.store.places import Order
 from threadmill.store.remote_records import LeftoverRecord
 
 #: The format of a job's record. Increase it when workers of the previous version would misread a record: after a new
@@ -194,6 +195,13 @@ class JobFilter:
     failure: FailureKind | None = None
     since: AwareDatetime | None = None  #: changed their state at this time or later
     metadata: Mapping[str, str] | None = None  #: have all these pairs
+    tenant: str | None = None
+    until: AwareDatetime | None = None  #: changed their state before this time
+
+    @property
+    def order(self) -> Order:
+        """The order of a list of these jobs."""
+        return Order.CHANGED if self.batch is None and self.tenant is None else Order.CREATED
 
     def matches(self, record: JobRecord) -> bool:
         failure = record.result.failure if record.result else None
@@ -203,6 +211,8 @@ class JobFilter:
             and self.endpoint in (None, record.job.endpoint, record.endpoint)
             and (self.failure is None or (failure is not None and failure.kind == self.failure))
             and (self.since is None or record.changed_at >= self.since)
+            and (self.until is None or record.changed_at < self.until)
+            and self.tenant in (None, record.job.tenant)
             and (self.metadata or {}).items() <= record.job.metadata.items()
         )
 

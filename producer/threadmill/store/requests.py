@@ -31,6 +31,7 @@ def create(
         "sender": sender,
         "idempotency_key": job.key,
         "batch": job.batch,
+        "tenant": job.tenant,
         "turn": thread_name(endpoint, job.thread) if job.thread else None,
         "flow": Flow(job.priority, job.tenant or job.batch or "", job.batch or "", tuple(awaited)).name,
         "not_before": job.start_at.timestamp() if job.start_at else None,

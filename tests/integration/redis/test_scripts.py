@@ -17,7 +17,7 @@ ID, OWNED = {"id": "j"}, {"id": "j", "owner": "w:1"}
 FILE = '{"endpoint":"e","kind":"file","id":"file-1"}'
 RUN = '{"endpoint":"e","kind":"run","id":"thread_1/run_1"}'
 THREAD = '{"endpoint":"e","id":"thread_1","job_id":"j","created_at":1,"used_at":1,"jobs":1,"things":{}}'
-CREATE = requests.create("j", PromptJob(prompt="Why?", key="k", batch="b", thread="thread_1"), "e", ["f"])
+CREATE = requests.create("j", PromptJob(prompt="Why?", key="k", batch="b", tenant="t", thread="thread_1"), "e", ["f"])
 CLAIM = ("jobs/claim", OWNED | {"lease_s": 60})
 SLOTS = ("jobs/renew", {"lease_s": 60, "jobs": [], "worker": "w", "free": 1})
 HAND_BACK = ("jobs/hand_back", OWNED)
@@ -68,7 +68,7 @@ CASES = {
     "jobs/watch": ([CLAIM], ID, None, None),
     "jobs/rescue": ([EXPIRED], {"worker": "w", "limit": 9, "interruptions": 9}, ["rescued", "j", 1], ["rescued"]),
     "queue/dispatch": ([SLOTS], {}, ["dispatched", 0], ["dispatched", 0]),
-    "queue/position": ([], ID, ["ready", "normal|b|b|f", 0], ["ready", "normal|b|b|f", 0]),
+    "queue/position": ([], ID, ["ready", "normal|t|b|f", 0], ["ready", "normal|t|b|f", 0]),
     "queue/undelivered": ([SLOTS], {"older_than_s": -1}, ["found", "j"], ["found", "j"]),
     "queue/return": ([SLOTS], {"jobs": ["j"]}, ["returned", "j"], ["returned", "j"]),
     "queue/adopt": ([CLAIM, HAND_BACK], {"start": 0, "limit": 9}, None, None),
@@ -79,6 +79,12 @@ CASES = {
     "callbacks/retry": ([*CALLED, TAKE, DEAD], DELIVERY, ["pending"], ["pending"]),
     "callbacks/drop": ([*CALLED, TAKE, DEAD], DELIVERY, ["dropped"], ["missing"]),
     "endpoints/resume": ([], {"name": "e"}, ["resumed"], ["running"]),
+    "keys/admit": (
+        [],
+        {"id": "abc", "per_minute": 1},
+        ["admitted", 0],
+        ["refused", 0],
+    ),
     "lane/wait": ([CLAIM], WAIT[1], ["waits"], ["lost"]),
     "lane/collect": ([CLAIM, WAIT], COLLECT[1], ["collected", 1, 0], ["collected", 0, 0]),
     "lane/release": ([CLAIM, WAIT, COLLECT], ID | {"name": "r", "progress": "{}"}, ["released"], ["gone"]),
@@ -110,6 +116,7 @@ CASES = {
         ["postponed", 1],
         ["postponed", 2],
     ),
+    "tenants/open": ([CLAIM], {"tenant": "t"}, ["open", 2], ["open", 2]),
     "write_with_lease": ([], {"owner": "w", "field": "f", "value": "v"}, ["written"], ["written"]),
 }
 
@@ -180,7 +187,7 @@ def test_a_number_that_lua_cannot_hold_is_counted_exactly(run, store, keys):
 def everything(store, keys):
     """Returns all that is in Redis under the prefix, without times."""
     read = {
-        "hash": store.hgetall,
+        "hash": lambda key: sorted(store.hgetall(key).items()),
         "string": store.get,
         "set": store.smembers,
         "list": lambda key: store.lrange(key, 0, -1),

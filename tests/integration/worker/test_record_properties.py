@@ -27,6 +27,7 @@ EXTRA = (
     "owner",
     "turn",
     "batch",
+    "tenant",
     "key",
     "counted",
     "own_process",

@@ -42,6 +42,7 @@ def list_(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only jobs with this metadata; repeatable.")
     ] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this tenant.")] = None,
     unreadable: Annotated[
         bool,
         typer.Option("--unreadable", help="Only jobs whose record cannot be read, with the part and the reason."),
@@ -49,13 +50,13 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="List at most N jobs.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs. The latest change of state comes first."""
+    """List jobs, the latest change of state first; those of a batch or a tenant by their creation."""
     store = Client().store
     now = store.now()
     earliest = now - since if isinstance(since, timedelta) else since
-    chosen = JobFilter(state, batch, endpoint, failure, earliest, dict(map(_pair, metadata or ())))
+    chosen = JobFilter(state, batch, endpoint, failure, earliest, dict(map(_pair, metadata or ())), tenant)
     if unreadable:
-        if endpoint or failure or metadata:
+        if endpoint or failure or metadata or tenant:
             raise typer.BadParameter("--unreadable can be combined only with --state, --batch and --since")
         _show_unreadable(store.unreadable_jobs(chosen, limit), as_json)
         return

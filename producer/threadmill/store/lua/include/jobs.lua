@@ -1,4 +1,4 @@
--- include: clock, batches, slots
+-- include: clock, batches, slots, tenants
 local jobs = {}
 
 function jobs.has_ended(state)
@@ -17,8 +17,12 @@ function jobs.change_state(id, from, to)
   if from then redis.call('ZREM', keys.jobs(from), id) end
   redis.call('ZADD', keys.jobs(to), clock.now, id)
   redis.call('XADD', keys.events(id), 'NOMKSTREAM', 'MAXLEN', '~', 1000, '*', 'state', to)  -- if somebody watches
-  local batch = redis.call('HGET', keys.record(id), 'batch')
+  local batch, tenant, created_at = unpack(redis.call('HMGET', keys.record(id), 'batch', 'tenant', 'created_at'))
   if batch then batches.count(batch, from, to) end
+  local has_ended = jobs.has_ended(to)
+  if tenant and (not from or jobs.has_ended(from) ~= has_ended) then
+    tenants.list(tenant, id, created_at, has_ended and 'ended' or 'open')
+  end
 end
 
 -- Whether the owner holds the job: nobody has claimed it since, and it has not ended.

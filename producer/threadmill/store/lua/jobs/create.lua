@@ -1,7 +1,7 @@
 -- Creates the record of a job; a known idempotency key or id finds the job that has it.
--- request: id, job (JSON), digest, sender, flow, idempotency_key?, batch?, turn? (the thread on which the job takes
---   turns), not_before? (its start time), delay_s?, deadline_at?, callback? (JSON: its receiver), is_delivered? (its
---   message is being handled)
+-- request: id, job (JSON), digest, sender, flow, idempotency_key?, batch?, tenant?, turn? (the thread on which the job
+--   takes turns), not_before? (its start time), delay_s?, deadline_at?, callback? (JSON: its receiver), is_delivered?
+--   (its message is being handled)
 -- reply: created | found, id, state, digest
 -- include: clock, jobs, turns, queue
 
@@ -23,6 +23,7 @@ if request.batch then
   redis.call('HSET', record, 'batch', request.batch)
   redis.call('ZADD', keys.batch_jobs(request.batch), clock.now, id)
 end
+if request.tenant then redis.call('HSET', record, 'tenant', request.tenant) end
 if request.turn then
   redis.call('HSET', record, 'turn', request.turn)
   turns.join(id, request.turn)

@@ -3,14 +3,14 @@
 --   celery_key?, celery_result? (JSON: what Celery stores under this key), batch_counts, leftovers (a list of JSON),
 --   stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON), pool?, tokens_used?, news?
 -- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it
--- include: clock, json, jobs, batches, turns, threads, slots, queue, limits, callbacks
+-- include: clock, json, jobs, batches, tenants, turns, threads, slots, queue, limits, callbacks
 
 local EXPIRED_AT_ONCE = 10  -- jobs that leave the list of their state because they are no longer kept
 
 local id, ttl_s, record = request.id, request.ttl_s, keys.record(request.id)
 local from = jobs.state(id)
-local owner, idempotency, batch, turn, pool = unpack(
-  redis.call('HMGET', record, 'owner', 'key', 'batch', 'turn', 'pool')
+local owner, idempotency, batch, tenant, turn, pool = unpack(
+  redis.call('HMGET', record, 'owner', 'key', 'batch', 'tenant', 'turn', 'pool')
 )
 
 local function why_not()
@@ -48,6 +48,7 @@ local function set_expiry()
   local expired = redis.call('ZRANGEBYSCORE', ended, '-inf', clock.now - ttl_s, 'LIMIT', 0, EXPIRED_AT_ONCE)
   if #expired > 0 then redis.call('ZREM', ended, unpack(expired)) end
   redis.call('EXPIRE', ended, ttl_s)
+  if tenant then tenants.forget(tenant, request.longest_ttl_s) end
 end
 
 local function keep_thread()
