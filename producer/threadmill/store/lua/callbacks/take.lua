@@ -11,7 +11,7 @@ for _, host in ipairs(request.busy) do busy[host] = true end
 
 -- Whether the host of a delivery is busy. A damaged receiver is left to the worker.
 local function is_busy(delivery)
-  if not next(busy) then return false end
+  if #request.busy == 0 then return false end
   local receiver = redis.call('HGET', keys.callback(delivery), 'receiver') or ''
   local is_json, parsed = pcall(cjson.decode, receiver)
   local url = is_json and type(parsed) == 'table' and parsed.url
