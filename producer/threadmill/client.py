@@ -21,6 +21,7 @@ from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
 from threadmill.job.upload import Upload
 from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
+from threadmill.store.api_keys import Admission
 from threadmill.store.batch_records import BatchRecord
 from threadmill.store.callback_records import Delivery, DeliveryState
 from threadmill.store.connection import chunks
@@ -462,6 +463,13 @@ class Client:
     def api_keys(self) -> list[ApiKey]:
         """Returns all API keys by name. One whose record is unreadable matches no secret, and has no scope."""
         return self.store.api_keys()
+
+    def admit(self, key: ApiKey) -> Admission:
+        """Counts a request against the `requests_per_minute` of its key, or says how long the caller has to wait.
+
+        An idle caller may make all requests of a minute at once, and then one in each further part of a minute.
+        """
+        return self.store.admit(key)
 
     def revoke_api_key(self, name: str) -> None:
         """Deletes an API key. Its caller's jobs continue. Raises ApiKeyNotFound."""
