@@ -1,7 +1,6 @@
 """Uploads: jobs use them as images and files, and their files are deleted when nobody needs them any more."""
 
 import io
-import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -113,7 +112,7 @@ async def test_a_file_that_a_tool_does_not_take_is_refused_at_once(upload, clien
         client.check({"prompt": "Well?", "files": [upload("table.csv").id]})
 
 
-async def test_a_broken_upload_leaves_nothing(files, settings, upload):
+def test_a_broken_upload_leaves_nothing(files, settings):
     class Broken(io.BytesIO):
         def read(self, size=-1):
             if content := super().read(size):
@@ -139,7 +138,7 @@ async def test_a_deleted_upload_is_kept_until_its_job_has_ended(upload, worker, 
     assert (await worker.see_through(job_id)).ok
     await sweep()
     assert not is_stored(files, made)
-    assert not [key for key in client.store._redis.scan_iter(f"{client.settings.key_prefix}:upload*")]
+    assert not list(client.store._redis.scan_iter(f"{client.settings.key_prefix}:upload*"))
 
 
 async def test_an_upload_for_jobs_ends_with_the_last_of_them(upload, worker, files, sweep):
@@ -159,9 +158,10 @@ async def test_a_file_without_a_record_is_deleted(client, files, sweep):
     upload_id = new_upload_id()
     client.store.begin_upload(upload_id)
     files.write(upload_id, "a.txt", io.BytesIO(b"half of it"), 100)
-    assert os.listdir(Path(client.settings.artifacts, ".uploads", upload_id)) == ["a.txt"]
+    assert files.find(upload_id).size == 10
     await sweep()
-    assert not Path(client.settings.artifacts, ".uploads", upload_id).exists()
+    with pytest.raises(UploadNotFound):
+        files.find(upload_id)
 
 
 async def test_uploads_are_listed_by_owner_the_newest_first(upload, client):
