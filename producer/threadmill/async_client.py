@@ -191,3 +191,4 @@ class AsyncClient:
     create_api_key = _awaited(Client.create_api_key)
     api_keys = _awaited(Client.api_keys)
     revoke_api_key = _awaited(Client.revoke_api_key)
+    admit = _awaited(Client.admit)

@@ -12,14 +12,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from threadmill.errors import InvalidJob, KeyConflict, ThreadNotFound
+from threadmill.errors import InvalidJob, KeyConflict, ThreadNotFound, UploadNotFound
 from threadmill.job.api_key import DEFAULT_SCOPES, ApiKey, NewApiKey, new_api_key
 from threadmill.job.callback import Callback
 from threadmill.job.events import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import OPEN, TERMINAL, FailureKind, JobResult, JobState
+from threadmill.job.upload import Upload
 from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
+from threadmill.store.api_keys import Admission
 from threadmill.store.batch_records import BatchRecord
 from threadmill.store.callback_records import Delivery, DeliveryState
 from threadmill.store.connection import chunks
@@ -134,8 +136,17 @@ class Client:
                 self.settings.check_tool(tool)
         if job.paths:
             job = job.at(Path.cwd())
-        JobValidator(name, endpoint).check(job, self.settings)
+        validator = JobValidator(name, endpoint)
+        validator.check(job, self.settings)
+        for upload_id in job.uploads:
+            validator.check_upload(job, self._upload(upload_id))
         return job.model_copy(update={"endpoint": name})
+
+    def _upload(self, upload_id: str) -> Upload:
+        try:
+            return self.store.upload(upload_id)
+        except UploadNotFound as error:
+            raise InvalidJob(f"uploads: {error}") from None
 
     def _check_model(self, name: str, job: PromptJob) -> None:
         """Checks that a job for a server without assistants has a model."""
@@ -472,6 +483,13 @@ class Client:
     def api_keys(self) -> list[ApiKey]:
         """Returns all API keys by name. One whose record is unreadable matches no secret, and has no scope."""
         return self.store.api_keys()
+
+    def admit(self, key: ApiKey) -> Admission:
+        """Counts a request against the `requests_per_minute` of its key, or says how long the caller has to wait.
+
+        An idle caller may make all requests of a minute at once, and then one in each further part of a minute.
+        """
+        return self.store.admit(key)
 
     def revoke_api_key(self, name: str) -> None:
         """Deletes an API key. Its caller's jobs continue. Raises ApiKeyNotFound."""

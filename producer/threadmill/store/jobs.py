@@ -31,6 +31,7 @@ from threadmill.store.packing import unpack_result
 from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobRecord
 from threadmill.store.remote import RemoteStore
+from threadmill.store.uploads import UploadStore
 from threadmill.stored import fault
 
 #: A follower of a job renews the job's key `followed`, which expires after this time.
@@ -47,7 +48,7 @@ class Created:
     is_new: bool
 
 
-class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
+class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, UploadStore):
     """The producer's operations on jobs."""
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
@@ -58,6 +59,7 @@ class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
         """
         try:
             pools = self._pools_of([job for _, job in jobs])
+            self._use_uploads(jobs)
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for (job_id, job), usable in zip(jobs, pools, strict=True):
                     self._scripts.run("jobs/create", requests.create(job_id, job, job.endpoint or "", usable), pipe)

@@ -50,7 +50,7 @@ CALLED = [
     ("jobs/finish", FINISH[1] | {"id": "c", "owner": None, "state": "cancelled"}),
 ]
 DELIVERY = {"id": "msg_c_1"}
-TAKE = ("callbacks/take", {"hold_s": 60})
+TAKE = ("callbacks/take", {"hold_s": 60, "busy": []})
 DEAD = ("callbacks/settle", DELIVERY | {"attempt": 1, "state": "dead", "reason": "HTTP 410", "ttl_s": 60})
 
 #: By script: the calls before, the request, and both replies; None: whatever it is, both are the same.
@@ -80,6 +80,12 @@ CASES = {
     "callbacks/retry": ([*CALLED, TAKE, DEAD], DELIVERY, ["pending"], ["pending"]),
     "callbacks/drop": ([*CALLED, TAKE, DEAD], DELIVERY, ["dropped"], ["missing"]),
     "endpoints/resume": ([], {"name": "e"}, ["resumed"], ["running"]),
+    "keys/admit": (
+        [],
+        {"id": "abc", "per_minute": 1},
+        ["admitted", 0],
+        ["refused", 0],
+    ),
     "lane/wait": ([CLAIM], WAIT[1], ["waits"], ["lost"]),
     "lane/collect": ([CLAIM, WAIT], COLLECT[1], ["collected", 1, 0], ["collected", 0, 0]),
     "lane/release": ([CLAIM, WAIT, COLLECT], ID | {"name": "r", "progress": "{}"}, ["released"], ["gone"]),
