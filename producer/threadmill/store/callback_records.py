@@ -39,6 +39,11 @@ class Delivery(StoredModel):
         """The URL without its query, which may hold a token."""
         return urlunsplit(urlsplit(self.receiver.url)._replace(query=""))
 
+    @property
+    def host(self) -> str:
+        """The host of its receiver, and the port if the URL names one."""
+        return urlsplit(self.receiver.url).netloc
+
     @classmethod
     def read(cls, delivery_id: str, state: DeliveryState, moment: datetime, fields: Mapping[str, str]) -> Self:
         """Parses a delivery. `moment`: when it is due or has ended. Raises ValueError for a damaged one."""

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any, cast
 
 from threadmill.errors import (
+    JobNotEnded,
     JobNotFound,
     StoreUnavailable,
     UnreadableRecord,
@@ -30,6 +31,7 @@ from threadmill.store.packing import unpack_result
 from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobRecord
 from threadmill.store.remote import RemoteStore
+from threadmill.store.uploads import UploadStore
 from threadmill.store.webhooks import WebhookStore
 from threadmill.stored import fault
 
@@ -47,7 +49,7 @@ class Created:
     is_new: bool
 
 
-class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, WebhookStore):
+class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, UploadStore, WebhookStore):
     """The producer's operations on jobs."""
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
@@ -58,6 +60,7 @@ class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, W
         """
         try:
             pools = self._pools_of([job for _, job in jobs])
+            self._use_uploads(jobs)
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for (job_id, job), usable in zip(jobs, pools, strict=True):
                     self._scripts.run("jobs/create", requests.create(job_id, job, job.endpoint or "", usable), pipe)
@@ -233,6 +236,15 @@ class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, W
         if state == "missing":
             raise JobNotFound(job_id)
         return _state(job_id, state)
+
+    def delete(self, job_id: str) -> None:
+        """Deletes the record of a job that has ended. Raises JobNotFound, JobNotEnded."""
+        check_id(job_id)
+        [outcome] = self._run("jobs/delete", id=job_id)
+        if outcome == "missing":
+            raise JobNotFound(job_id)
+        if outcome != "deleted":
+            raise JobNotEnded(job_id, outcome)
 
     def redrive_many(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """Enqueues failed or cancelled jobs again, a few hundred per round trip. Returns their states now.

@@ -50,7 +50,7 @@ CALLED = [
     ("jobs/finish", FINISH[1] | {"id": "c", "owner": None, "state": "cancelled"}),
 ]
 DELIVERY = {"id": "msg_c_1"}
-TAKE = ("callbacks/take", {"hold_s": 60})
+TAKE = ("callbacks/take", {"hold_s": 60, "busy": []})
 DEAD = ("callbacks/settle", DELIVERY | {"attempt": 1, "state": "dead", "reason": "HTTP 410", "ttl_s": 60})
 
 #: By script: the calls before, the request, and both replies; None: whatever it is, both are the same.
@@ -65,6 +65,7 @@ CASES = {
     "jobs/finish": ([CLAIM], FINISH[1], ["finished"], ["failed"]),
     "jobs/request_cancel": ([CLAIM], ID, ["running"], ["running"]),
     "jobs/redrive": ([CLAIM, FINISH], ID | {"celery_key": "celery-task-meta-j"}, ["queued"], ["queued"]),
+    "jobs/delete": ([CLAIM, FINISH], ID, ["deleted"], ["missing"]),
     "jobs/watch": ([CLAIM], ID, None, None),
     "jobs/rescue": ([EXPIRED], {"worker": "w", "limit": 9, "interruptions": 9}, ["rescued", "j", 1], ["rescued"]),
     "queue/dispatch": ([SLOTS], {}, ["dispatched", 0], ["dispatched", 0]),
@@ -79,6 +80,12 @@ CASES = {
     "callbacks/retry": ([*CALLED, TAKE, DEAD], DELIVERY, ["pending"], ["pending"]),
     "callbacks/drop": ([*CALLED, TAKE, DEAD], DELIVERY, ["dropped"], ["missing"]),
     "endpoints/resume": ([], {"name": "e"}, ["resumed"], ["running"]),
+    "keys/admit": (
+        [],
+        {"id": "abc", "per_minute": 1},
+        ["admitted", 0],
+        ["refused", 0],
+    ),
     "lane/wait": ([CLAIM], WAIT[1], ["waits"], ["lost"]),
     "lane/collect": ([CLAIM, WAIT], COLLECT[1], ["collected", 1, 0], ["collected", 0, 0]),
     "lane/release": ([CLAIM, WAIT, COLLECT], ID | {"name": "r", "progress": "{}"}, ["released"], ["gone"]),

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import time
+from email.utils import formatdate
 
 import pytest
 from tests.receiver import Receiver
@@ -10,6 +12,7 @@ from threadmill.store.callback_records import DeliveryState
 from threadmill_worker import process
 from threadmill_worker.callbacks import schedule
 from threadmill_worker.callbacks.post import post
+from threadmill_worker.maintenance.callbacks import SENDERS, SENDERS_OF_HOST
 
 pytestmark = [pytest.mark.integration, pytest.mark.settings(callback_hosts=("127.0.0.1",))]
 
@@ -195,7 +198,33 @@ async def test_a_name_that_changes_its_address_is_not_called_at_a_local_one(serv
 async def test_retry_after_is_read_as_seconds_or_a_date(serve):
     receiver = Receiver()
     url = serve(receiver)
-    for text, expected_s in ((b"90", 90), (b"Thu, 01 Jan 1970 00:02:00 GMT", 20), (b"soon", 0)):
+    in_an_hour = formatdate(time.time() + 3600, usegmt=True).encode()
+    for text, least_s, most_s in ((b"90", 90, 90), (in_an_hour, 3000, 3600), (b"soon", 0, 0)):
         receiver.statuses, receiver.headers = [503], [(b"retry-after", text)]
-        reply = await post(url, b"{}", {"webhook-id": "msg_1"}, ["127.0.0.1"], 100.0)
-        assert reply.retry_after_s == expected_s
+        reply = await post(url, b"{}", {"webhook-id": "msg_1"}, ["127.0.0.1"], time.time())
+        assert least_s <= reply.retry_after_s <= most_s
+
+
+@pytest.mark.settings(callback_hosts=("127.0.0.1", "localhost"))
+async def test_a_receiver_that_hangs_delays_only_its_own_callbacks(worker, url, receiver, until, serve):
+    hung = Receiver()
+    hung.answers = False
+    elsewhere = serve(hung).replace("127.0.0.1", "localhost") + "/hook"
+    for _ in range(150):
+        worker.client.cancel(worker.create(callback_url=elsewhere))
+    for _ in range(5):
+        worker.client.cancel(worker.create(callback_url=url))
+    worker.start()
+    await asyncio.to_thread(until, lambda: len(receiver.received) == 5)
+    assert len(hung.received) <= SENDERS_OF_HOST
+
+
+async def test_more_callbacks_than_senders_are_sent_one_after_the_other(
+    worker, url, receiver, until_ended, monkeypatch
+):
+    monkeypatch.setattr(process, "CALLBACKS_S", 3600)
+    for _ in range(2 * SENDERS):
+        worker.client.cancel(worker.create(callback_url=url))
+    worker.start()
+    await until_ended()
+    assert len(receiver.received) == 2 * SENDERS

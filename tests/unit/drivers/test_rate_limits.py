@@ -236,3 +236,10 @@ def test_no_header_raises_and_all_limits_are_usable(headers):
     assert numbers[3] != 0
     delay_s = read_retry_after_s(headers)
     assert delay_s is None or 0 < delay_s < math.inf
+
+
+def test_a_date_of_a_reply_without_its_own_is_read_by_the_clock_of_the_caller():
+    headers = {"retry-after": "Thu, 01 Jan 1970 00:02:00 GMT"}
+    assert read_retry_after_s(headers) is None
+    assert read_retry_after_s(headers, 100.0) == 20
+    assert read_retry_after_s(headers, 130.0) is None

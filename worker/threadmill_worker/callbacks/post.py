@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -12,6 +11,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from threadmill_worker.callbacks.addresses import is_allowed
+from threadmill_worker.drivers.rate_limits import read_retry_after_s
 
 #: From the resolution of the name to the end of the reply.
 TIMEOUT_S = 10.0
@@ -51,8 +51,8 @@ async def post(
 ) -> Reply:
     """Sends a request. Each address is checked where its socket is made, so that no second look-up can replace it.
 
-    `allowed`: the setting `callback_hosts`. `now`: seconds since 1970, for a date in `Retry-After`.
-    `resolver`: default, the system's. Proxies of the environment are not used.
+    `allowed`: the setting `callback_hosts`. `now`: seconds since 1970, for a reply that has a date in
+    `Retry-After` and no `Date`. `resolver`: default, the system's. Proxies of the environment are not used.
     """
     target = URL(url)
 
@@ -106,15 +106,5 @@ def _judged(reply: aiohttp.ClientResponse, now: float) -> Reply:
         return Reply(f"HTTP {status}: redirects are not followed; use the final URL", status)
     if status == _GONE:
         return Reply("HTTP 410: the receiver wants no more callbacks", status, is_final=True)
-    asked = reply.headers.get("Retry-After", "") if status in (_TOO_MANY, _UNAVAILABLE) else ""
-    return Reply(f"HTTP {status}", status, retry_after_s=_seconds(asked, now))
-
-
-def _seconds(retry_after: str, now: float) -> float:
-    """Parses `Retry-After`: seconds, or a date. 0 if it is neither."""
-    if retry_after.isdecimal():
-        return float(retry_after[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)
-    except ValueError:
-        return 0.0
+    asked_s = read_retry_after_s(reply.headers, now) if status in (_TOO_MANY, _UNAVAILABLE) else None
+    return Reply(f"HTTP {status}", status, retry_after_s=asked_s or 0.0)

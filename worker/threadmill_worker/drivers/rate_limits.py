@@ -95,19 +95,21 @@ def read_rate_info(headers: Mapping[str, str]) -> RateInfo | None:
     return RateInfo(*(requests or _Limit()), *(tokens or _Limit()))
 
 
-def read_retry_after_s(headers: Mapping[str, str]) -> float | None:
+def read_retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float | None:
     """Returns the delay that a refusal asks for, in seconds; None if it names none, or a time that has passed.
 
-    A date is read as the difference to the reply's own Date: the clocks of the server and the worker may differ.
+    A date is read as the difference to the reply's own Date, because the clocks of the server and the worker may
+    differ; without one, to `now`, in seconds since 1970.
     """
     for name, unit in (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("retry-after", 1)):
         value = headers.get(name, "").strip()
         if _NUMBER.fullmatch(value) and (delay_s := float(value) / unit) > 0:
             return delay_s
     until, sent_at = _date(headers.get("retry-after", "")), _date(headers.get("date", ""))
-    if until is None or sent_at is None or until <= sent_at:
+    since = now if sent_at is None else sent_at
+    if until is None or since is None or until <= since:
         return None
-    return until - sent_at
+    return until - since
 
 
 def _limit(unit: str, said: Mapping[_Scope, Mapping[str, float]]) -> _Limit | None:

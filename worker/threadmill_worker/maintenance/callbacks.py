@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +21,9 @@ from threadmill_worker.store.jobs import JobStore
 
 log = structlog.get_logger(__name__)
 
-#: How many callbacks a worker sends at the same time.
+#: How many callbacks a worker sends at the same time, and how many of them to one host: one that hangs leaves the rest.
 SENDERS = 20
+SENDERS_OF_HOST = 10
 
 
 class Callbacks:
@@ -32,20 +34,38 @@ class Callbacks:
         self._store = store
         self._job_store = job_store
         self._now = now
-        self.sending: set[asyncio.Task[None]] = set()  #: attempts under way; another worker repeats a cancelled one
+        self.sending: set[asyncio.Task[None]] = (
+            set()
+        )  #: senders at work; another worker repeats what a cancelled one had
+        self._hosts = Counter[str]()  #: attempts under way
 
     async def once(self) -> None:
         """Begins to send what is due, as far as senders are free. Does not wait for slow receivers."""
-        while len(self.sending) < SENDERS and (delivery := await self._store.take_delivery()) is not None:
-            task = asyncio.create_task(self._attempt(delivery))
+        while len(self.sending) < SENDERS and (delivery := await self._take()) is not None:
+            task = asyncio.create_task(self._send(delivery))
             self.sending.add(task)
             task.add_done_callback(self.sending.discard)
 
-    async def _attempt(self, delivery: Delivery) -> None:
+    async def _take(self) -> Delivery | None:
+        """Returns a delivery that is due, to a host with a free sender, and counts it as under way."""
+        delivery = await self._store.take_delivery(
+            [host for host, count in self._hosts.items() if count >= SENDERS_OF_HOST]
+        )
+        if delivery is not None:
+            self._hosts[delivery.host] += 1
+        return delivery
+
+    async def _send(self, delivery: Delivery | None) -> None:
+        """Sends a delivery, then others as long as some are due."""
         try:
-            await self._settle(delivery, await self._sent(delivery))
-        except Exception:  # its lease expires, and it is sent again
-            log.exception("a callback could not be sent", callback=delivery.id)
+            while delivery is not None:
+                try:
+                    await self._settle(delivery, await self._sent(delivery))
+                finally:
+                    self._hosts -= Counter([delivery.host])  # drops hosts that have none
+                delivery = await self._take()
+        except Exception:  # the lease of a delivery expires, and it is sent again
+            log.exception("callbacks could not be sent", callback=delivery and delivery.id)
 
     async def _sent(self, delivery: Delivery) -> Reply:
         receiver = delivery.receiver

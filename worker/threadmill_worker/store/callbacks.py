@@ -1,5 +1,6 @@
 """The worker's operations on deliveries."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import cast
 
@@ -16,9 +17,12 @@ HELD_S = 15.0
 class CallbackStore(Connection):
     """The outbox of callbacks."""
 
-    async def take_delivery(self) -> Delivery | None:
-        """Returns a delivery that is due, with this attempt counted, or None. No other worker gets it for a time."""
-        while (reply := await self._run("callbacks/take", hold_s=HELD_S)) != ["none"]:
+    async def take_delivery(self, busy: Collection[str] = ()) -> Delivery | None:
+        """Returns a delivery that is due, with this attempt counted, or None. No other worker gets it for a time.
+
+        `busy`: hosts whose deliveries are left for later, so that those of other hosts come first.
+        """
+        while (reply := await self._run("callbacks/take", hold_s=HELD_S, busy=sorted(busy))) != ["none"]:
             _, delivery_id, *values = reply
             try:
                 return Delivery.read(delivery_id, DeliveryState.PENDING, datetime.now(UTC), dict(pairs(values)))
