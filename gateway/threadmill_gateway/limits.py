@@ -1,12 +1,14 @@
 """Limits of requests that apply before a route reads them."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from threadmill_gateway.problems import Problem
@@ -15,12 +17,13 @@ from threadmill_gateway.problems import Problem
 class BodyLimit:
     """Refuses a body that is longer than `limit` bytes: at once if its length is declared, else as soon as it is read.
 
-    FastAPI's own limit answers as plain text, before error handlers.
+    FastAPI's own limit answers as plain text, before error handlers. `reply`: makes a reply of the refusal.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, reply: Callable[[Scope, Problem], Response]) -> None:
         self._app = app
         self._limit = limit
+        self._reply = reply
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -31,7 +34,7 @@ class BodyLimit:
         body.limit_to(self._limit, "--max-body-bytes")
         if (reason := body.excess) is not None:
             refusal = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason, headers={"Connection": "close"})
-            await refusal.response()(scope, receive, send)
+            await self._reply(scope, refusal)(scope, receive, send)
             return
         scope.setdefault("state", {})["body"] = body
 

@@ -12,6 +12,7 @@ from threadmill.errors import (
     InvalidCursor,
     InvalidEntryId,
     InvalidJob,
+    JobNotEnded,
     JobNotFound,
     KeyConflict,
     SettingsError,
@@ -38,6 +39,7 @@ _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
     (InvalidEntryId, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SettingsError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ThreadInUse, HTTPStatus.CONFLICT),
+    (JobNotEnded, HTTPStatus.CONFLICT),
 )
 
 
