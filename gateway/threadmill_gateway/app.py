@@ -18,7 +18,8 @@ from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_gateway import health
 from threadmill_gateway.hooks import openai as openai_hooks
-from threadmill_gateway.jobs import jobs
+from threadmill_gateway.jobs import events, jobs
+from threadmill_gateway.key_ring import KeyRing
 from threadmill_gateway.limits import BodyLimit
 from threadmill_gateway.openai import chat, models, responses
 from threadmill_gateway.openai.errors import ApiError
@@ -40,7 +41,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncClient(settings) as client:
-            app.state.gateway = Gateway(client, options)
+            app.state.gateway = Gateway(client, options, KeyRing(client))
             yield
 
     app = FastAPI(
@@ -52,7 +53,15 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         responses=_EVERYWHERE,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply)
-    for router in (health.router, jobs.router, models.router, responses.router, chat.router, openai_hooks.router):
+    for router in (
+        health.router,
+        jobs.router,
+        events.router,
+        models.router,
+        responses.router,
+        chat.router,
+        openai_hooks.router,
+    ):
         app.include_router(router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
@@ -120,8 +129,11 @@ _EVERYWHERE: dict[int | str, dict[str, Any]] = {
     status: {"description": HTTPStatus(status).phrase, "model": ProblemBody, "content": {MEDIA_TYPE: {}}}
     for status in (
         HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
     )
 }

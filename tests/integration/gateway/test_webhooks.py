@@ -138,6 +138,12 @@ async def test_a_verified_webhook_is_accepted_whatever_it_tells(http, type):
         assert (reply.status_code, reply.content) == (204, b"")
 
 
+async def test_a_webhook_needs_no_api_key(http, client):
+    client.create_api_key("shop")
+    assert (await http.get("/v1/jobs/some")).status_code == 401
+    assert (await send(http, event())).status_code == 204
+
+
 @pytest.mark.parametrize(
     ("at", "more"), [(-400, {}), (400, {}), (0, {"secret": "whsec_" + "A" * 32})], ids=["old", "early", "wrong secret"]
 )
