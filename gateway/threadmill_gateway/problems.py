@@ -9,8 +9,10 @@ from starlette.responses import JSONResponse
 
 from threadmill.errors import (
     BatchNotFound,
+    InvalidCursor,
     InvalidEntryId,
     InvalidJob,
+    JobNotEnded,
     JobNotFound,
     KeyConflict,
     SettingsError,
@@ -33,9 +35,11 @@ _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
     (ThreadNotFound, HTTPStatus.NOT_FOUND),
     (InvalidJob, HTTPStatus.UNPROCESSABLE_ENTITY),
     (KeyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),  # as draft-ietf-httpapi-idempotency-key-header says
+    (InvalidCursor, HTTPStatus.UNPROCESSABLE_ENTITY),
     (InvalidEntryId, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SettingsError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ThreadInUse, HTTPStatus.CONFLICT),
+    (JobNotEnded, HTTPStatus.CONFLICT),
 )
 
 
