@@ -16,9 +16,9 @@ from starlette.types import Scope
 from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
-from threadmill_gateway import health
+from threadmill_gateway import health, reference
 from threadmill_gateway.hooks import openai as openai_hooks
-from threadmill_gateway.jobs import events, jobs
+from threadmill_gateway.jobs import artifacts, batch_events, batches, callbacks, endpoints, events, jobs, reports
 from threadmill_gateway.key_ring import KeyRing
 from threadmill_gateway.limits import BodyLimit
 from threadmill_gateway.openai import chat, models, responses
@@ -50,13 +50,15 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         description=_DESCRIPTION,
         lifespan=lifespan,
         root_path=options.root_path,
+        docs_url=None,  # FastAPI's pages load scripts from another host
+        redoc_url=None,
         responses=_EVERYWHERE,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply)
     for router in (
         health.router,
-        jobs.router,
-        events.router,
+        reference.router,
+        *(each.router for each in (jobs, events, artifacts, batches, batch_events, endpoints, callbacks, reports)),
         models.router,
         responses.router,
         chat.router,

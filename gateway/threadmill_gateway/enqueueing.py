@@ -79,13 +79,13 @@ def _secret(caller: Caller, job: PromptJob) -> dict[str, Any]:
     return {"callback_secret_env": own}
 
 
-def check_secret(caller: Caller, variable: str | None) -> None:
+def check_secret(caller: Caller, variable: str | None, field: str = "callback_secret_env") -> None:
     """Raises Problem if the caller may not have its callbacks signed with the secret of this variable."""
     own = caller.key.callback_secret_env if caller.key else None
     if variable not in (None, own) and not caller.operates:
         reason = f"the API key {caller.name} may not choose the secret that signs its callbacks"
-        remedy = "leave `callback_secret_env` out; an operator sets it with the key (--callback-secret-env)"
-        raise _refused(HTTPStatus.FORBIDDEN, "callback_secret_env", reason, remedy)
+        remedy = f"leave `{field}` out; an operator sets it with the key (--callback-secret-env)"
+        raise _refused(HTTPStatus.FORBIDDEN, field, reason, remedy)
 
 
 async def _check_room(gateway: Gateway, caller: Caller, more: int) -> None:

@@ -164,6 +164,7 @@ class AsyncClient:
     unreadable_jobs = _awaited(Client.unreadable_jobs)
     batches = _awaited(Client.batches)
     batch = _awaited(Client.batch)
+    ended_jobs = _awaited(Client.ended_jobs)
     pause = _awaited(Client.pause)
     resume = _awaited(Client.resume)
     limit_batch = _awaited(Client.limit_batch)

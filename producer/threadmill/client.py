@@ -23,6 +23,7 @@ from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
 from threadmill.store.api_keys import Admission
 from threadmill.store.batch_records import BatchRecord
+from threadmill.store.batches import Finished
 from threadmill.store.callback_records import Delivery, DeliveryState
 from threadmill.store.connection import chunks
 from threadmill.store.duration_records import RunDurations
@@ -267,6 +268,14 @@ class Client:
     def batch(self, name: str) -> BatchRecord:
         """Returns a batch: jobs by state, tokens and calls spent, failures by kind. Raises BatchNotFound."""
         return self.store.batch(name)
+
+    def ended_jobs(self, batch: str, *, after: str = "0-0") -> list[Finished]:
+        """Returns jobs of the batch in the order in which they ended: the first ones, or those after a `cursor`.
+
+        A thousand at a time: ask again, after the last one, until none is returned. A job that was redriven comes
+        again. Raises BatchNotFound, InvalidCursor.
+        """
+        return self.store.ended_jobs(batch, after)
 
     def pause(self, batch: str) -> None:
         """Stops workers from starting jobs of the batch; running jobs finish. Raises BatchNotFound."""

@@ -1,5 +1,6 @@
 """The producer's operations on batches."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, cast
 
-from threadmill.errors import BatchNotFound, InvalidJob, StoreUnavailable
+from threadmill.errors import BatchNotFound, InvalidCursor, InvalidJob, StoreUnavailable
 from threadmill.job.result import JobState
 from threadmill.names import NAME_RULE, is_name
 from threadmill.store.batch_records import BatchRecord
@@ -15,6 +16,9 @@ from threadmill.store.connection import Connection, chunks
 
 #: A command that enqueues a batch renews the batch's key `seen_to`, which expires after this time.
 _BATCH_HEARTBEAT_S = 15
+
+#: The id of an entry of a stream; Redis refuses numbers above 2^64.
+_CURSOR = re.compile(r"\d{1,18}-\d{1,18}", re.ASCII)
 
 _STATES = frozenset(map(str, JobState))
 
@@ -25,6 +29,7 @@ class Finished:
 
     cursor: str
     job_id: str
+    state: str = ""  #: the state of the job then; '' if an older version wrote the entry
 
 
 class BatchStore(Connection):
@@ -149,6 +154,17 @@ class BatchStore(Connection):
         with self._translate_errors():
             last = cast(Any, self._redis.xrevrange(self._keys.batch_done(batch), count=1))
         return str(last[0][0]) if last else "0-0"
+
+    def ended_jobs(self, name: str, after: str) -> list[Finished]:
+        """Returns jobs of the batch that ended after the cursor, the first ones first; a thousand at a time.
+
+        Raises BatchNotFound, InvalidCursor.
+        """
+        if not _CURSOR.fullmatch(after):
+            raise InvalidCursor(after)
+        self.check_batch(name)
+        entries = self._read({self._keys.batch_done(name): after}, 0)
+        return [Finished(cursor, fields.get("job", ""), fields.get("state", "")) for _, cursor, fields in entries]
 
     def finished(self, batch: str, after: str, block_s: float) -> list[Finished]:
         """Returns the batch's jobs that ended after the cursor `after`. Waits up to `block_s` seconds for one."""
