@@ -16,7 +16,8 @@ from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_gateway import health
-from threadmill_gateway.jobs import jobs
+from threadmill_gateway.jobs import artifacts, batches, callbacks, endpoints, events, jobs
+from threadmill_gateway.keys import KeyRing
 from threadmill_gateway.limits import BodyLimit
 from threadmill_gateway.options import GatewayOptions
 from threadmill_gateway.problems import MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of
@@ -34,7 +35,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncClient(settings) as client:
-            app.state.gateway = Gateway(client, options)
+            app.state.gateway = Gateway(client, KeyRing(client), options)
             yield
 
     app = FastAPI(
@@ -45,8 +46,8 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         root_path=options.root_path,
         responses=_EVERYWHERE,
     )
-    app.add_middleware(BodyLimit, limit=options.max_body_bytes)
-    for router in (health.router, jobs.router):
+    app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=lambda _, problem: problem.response())
+    for router in (health.router, *(each.router for each in (jobs, events, artifacts, batches, endpoints, callbacks))):
         app.include_router(router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
@@ -97,8 +98,11 @@ _EVERYWHERE: dict[int | str, dict[str, Any]] = {
     status: {"description": HTTPStatus(status).phrase, "model": ProblemBody, "content": {MEDIA_TYPE: {}}}
     for status in (
         HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
     )
 }

@@ -1,6 +1,7 @@
-"""What all routes share: the client, and the options of the gateway."""
+"""What all routes share: the client, the API keys, and the options of the gateway."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends
@@ -8,13 +9,16 @@ from starlette.requests import HTTPConnection
 
 from threadmill.async_client import AsyncClient
 from threadmill.settings.settings import Settings
+from threadmill_gateway.keys import KeyRing
 from threadmill_gateway.options import GatewayOptions
 
 
 @dataclass(frozen=True)
 class Gateway:
     client: AsyncClient
+    keys: KeyRing
     options: GatewayOptions
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)  #: ends answers that are held back, and streams
 
     @property
     def settings(self) -> Settings:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from tests.served import served
 
-from threadmill import Settings
+from threadmill import Client, Settings
 from threadmill_gateway.app import create_app
 from threadmill_gateway.options import GatewayOptions
 
@@ -30,9 +30,15 @@ def gateway_url(gateway_of: Callable[..., str]) -> str:
 
 
 @pytest.fixture
-async def http(gateway_url: str) -> AsyncIterator[httpx.AsyncClient]:
+def http_of() -> Callable[[str], httpx.AsyncClient]:
+    """Returns a client of the gateway at a URL."""
+    return lambda url: httpx.AsyncClient(base_url=url, timeout=60)
+
+
+@pytest.fixture
+async def http(gateway_url: str, http_of: Callable[[str], httpx.AsyncClient]) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the gateway."""
-    async with httpx.AsyncClient(base_url=gateway_url, timeout=60) as client:
+    async with http_of(gateway_url) as client:
         yield client
 
 
@@ -40,3 +46,13 @@ async def http(gateway_url: str) -> AsyncIterator[httpx.AsyncClient]:
 def run(worker: Any) -> Callable[[str], Awaitable[Any]]:
     """Runs a job, as a worker does that has received it."""
     return worker.see_through  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def key(client: Client) -> Callable[..., dict[str, str]]:
+    """Makes API keys. Returns the header of a caller. Call it before the gateway's first request, or wait 5 s."""
+
+    def make(name: str, **fields: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {client.create_api_key(name, **fields).text}"}
+
+    return make
