@@ -12,6 +12,7 @@ from threadmill.errors import (
     InvalidCursor,
     InvalidEntryId,
     InvalidJob,
+    JobNotEnded,
     JobNotFound,
     KeyConflict,
     SettingsError,
@@ -37,6 +38,7 @@ _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
     (InvalidCursor, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SettingsError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ThreadInUse, HTTPStatus.CONFLICT),
+    (JobNotEnded, HTTPStatus.CONFLICT),
 )
 
 

@@ -10,6 +10,7 @@
   - KeyConflict       the idempotency key belongs to a job with different content
   - JobNotFound       there is no record with this id: never enqueued here, or no longer kept
     - InvalidJobId    the text is not a job id
+  - JobNotEnded       the job is open, and only jobs that have ended can be deleted
   - UnreadableRecord  the job's record is damaged, or a newer version wrote it
     - NewerRecord     a newer version wrote it, and this version does not know all of it
   - BatchNotFound     no batch with this name is kept
@@ -23,6 +24,9 @@
   - InvalidApiKey     the API key cannot be created; the text names each wrong field
   - ApiKeyExists      there is an API key with this name
   - ApiKeyNotFound    there is no API key with this name
+  - UploadNotFound    no upload with this id is kept, or it belongs to another tenant
+  - UploadTooLarge    the file has more bytes than `upload_limit_bytes`
+  - UploadNotStored   the store of artifacts cannot store a file, or read it
   - ClientClosed      the AsyncClient was closed, or a call waited on it when it was
 """
 
@@ -101,6 +105,11 @@ class InvalidJobId(JobNotFound):
 
     def __init__(self, job_id: object) -> None:
         ThreadmillError.__init__(self, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
+
+
+class JobNotEnded(ThreadmillError):
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(f"job {job_id} is {state}: cancel it, and delete it when it has ended")
 
 
 class UnreadableRecord(ThreadmillError):
@@ -214,6 +223,29 @@ class ApiKeyExists(ThreadmillError):
 class ApiKeyNotFound(ThreadmillError, LookupError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no API key named {name!r:.110}; `threadmill keys list` lists those there are")
+
+
+class UploadNotFound(ThreadmillError, LookupError):
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(
+            f"there is no upload {upload_id!r:.110}: it was deleted, has expired, or belongs to another tenant; "
+            "upload the file again"
+        )
+
+
+class UploadTooLarge(ThreadmillError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the file has more than {limit:,} bytes: upload a smaller one, or have upload_limit_bytes raised"
+        )
+
+
+class UploadNotStored(ThreadmillError):
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(
+            f"the upload cannot be stored or read ({str(reason) or type(reason).__name__:.200}): "
+            "check the setting `artifacts`, and that there is space"
+        )
 
 
 class ClientClosed(ThreadmillError):

@@ -10,11 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from threadmill.errors import InvalidJob
+from threadmill.errors import InvalidJob, UploadNotFound
 from threadmill.job.filetypes import IMAGE_HEAD, image_type, unfit
 from threadmill.job.json_schema import response_format_problem, tools_problem
-from threadmill.job.message import is_data_url, is_path, label
+from threadmill.job.message import is_data_url, is_path, is_upload, label, upload_of
 from threadmill.job.prompt import PromptJob
+from threadmill.job.upload import Upload
 from threadmill.settings.abilities import check_abilities
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.local_files import locate
@@ -48,6 +49,17 @@ class JobValidator:
                 self.file_name(each.path, each.tools)
                 if found.exists():
                     self.file(each.path, found.stat().st_size)
+
+    def check_upload(self, job: PromptJob, upload: Upload) -> None:
+        """Checks an upload that is an image or a file of the job. Raises InvalidJob."""
+        if upload.owner not in (None, job.tenant):
+            raise InvalidJob(f"uploads: {UploadNotFound(upload.id)}")
+        if upload.id in map(upload_of, filter(is_upload, job.image_sources)):
+            self._check_size(upload.id, upload.size, "image_limit_bytes", self.endpoint.image_limit_bytes)
+        for each in job.files:
+            if each.upload == upload.id:
+                self.file_name(upload.name, each.tools)
+                self.file(upload.name, upload.size)
 
     def check_abilities(self, job: PromptJob) -> None:
         """Checks the job without reading its files. Raises InvalidJob."""

@@ -32,9 +32,11 @@ from threadmill_worker.maintenance.batch_lane import BatchLane
 from threadmill_worker.maintenance.callbacks import Callbacks
 from threadmill_worker.maintenance.heartbeats import Heartbeats
 from threadmill_worker.maintenance.sweep import Sweep
+from threadmill_worker.maintenance.uploads import Uploads
 from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.callbacks import CallbackStore
 from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost, NoSuchJob
+from threadmill_worker.store.uploads import UploadStore
 from threadmill_worker.tools import registry
 from threadmill_worker.watchdog import give_up
 
@@ -71,6 +73,8 @@ class WorkerProcess:
         self._lane = BatchLane(settings, lane_store, self._contexts, self._clock)
         callback_store = CallbackStore(settings, self._job_store.redis)
         self._callbacks = Callbacks(settings, callback_store, self._job_store, self._clock.now)
+        upload_store = UploadStore(settings, self._job_store.redis, self._clock)
+        self._uploads = Uploads(settings, upload_store, self._clock)
         self._closing = False
         self._last_job_at = time.monotonic()
         self._periodic = [
@@ -79,6 +83,7 @@ class WorkerProcess:
             repeat(settings.sweep_interval_s, self._sweep.clean_up),
             repeat(settings.sweep_interval_s, self._lane.once),
             repeat(CALLBACKS_S, self._callbacks.once),
+            repeat(settings.sweep_interval_s, self._uploads.once),
             repeat(SELF_CHECK_S, self._check_itself),
             repeat(FORGET_S, self._job_store.forget_old_workers),
         ]

@@ -15,6 +15,12 @@ MESSAGE_LIMIT = 256_000
 #: Ids of files on a server: `file-...`, or `assistant-...` for files that Azure's code interpreter makes.
 _FILE_ID = re.compile(r"^(file|assistant)-[A-Za-z0-9_-]+$")
 
+#: Ids of uploads, which are files that threadmill stores for jobs.
+UPLOAD_ID = re.compile(r"^file-tm-[0-9a-f]{32}$")
+
+#: What comes before the id of an upload in the source of an image.
+_UPLOAD = "upload:"
+
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MESSAGE_LIMIT)]
@@ -28,6 +34,16 @@ def is_path(image: str) -> bool:
 def is_data_url(image: str) -> bool:
     """Whether an image is a data URL, which holds its content."""
     return image.startswith("data:")
+
+
+def is_upload(image: str) -> bool:
+    """Whether an image is the id of an upload, as `upload:file-tm-...`."""
+    return image.startswith(_UPLOAD)
+
+
+def upload_of(image: str) -> str:
+    """Returns the id of the upload that an image is."""
+    return image.removeprefix(_UPLOAD)
 
 
 def label(source: str) -> str:
@@ -48,8 +64,12 @@ def absolute(path: str, folder: Path) -> str:
 
 
 def _known_source(image: str) -> str:
+    if is_upload(image):
+        if not UPLOAD_ID.match(upload_of(image)):
+            raise ValueError("an uploaded image is `upload:` and the id of an upload, file-tm-...")
+        return image
     if not is_path(image) and not image.startswith(("http://", "https://", "data:image/")):
-        raise ValueError("an image is a path, an https URL, or a data:image/... URL")
+        raise ValueError("an image is a path, an https URL, a data:image/... URL, or upload:ID")
     return image
 
 
@@ -130,29 +150,38 @@ BUILT_IN: tuple[str, ...] = get_args(FileTool)
 
 
 class FileInput(InputModel):
-    """A file for the model's tools: a local file to upload (`path`) or a file on the server (`id`).
+    """A file for the model's tools: a local file (`path`), an upload (`upload`), or a file on the server (`id`).
 
-    A string is short for either, for file_search: "report.pdf" is a path, "file-abc" an id.
+    A string is short for one of them, for file_search: "report.pdf" is a path, "file-tm-..." an upload, "file-abc" an
+    id.
     """
 
     path: Annotated[str, StringConstraints(min_length=1)] | None = None
     id: Annotated[str, StringConstraints(pattern=_FILE_ID.pattern)] | None = None
     tools: Annotated[tuple[FileTool, ...], Field(min_length=1)] = ("file_search",)
+    upload: Annotated[str, StringConstraints(pattern=UPLOAD_ID.pattern)] | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _from_shorthand(cls, value: Any) -> Any:
         if isinstance(value, str):
+            if UPLOAD_ID.match(value):
+                return {"upload": value}
             return {"id": value} if is_file_id(value) else {"path": value}
         return value
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.path is None) == (self.id is None):
-            raise ValueError("a file needs either `path` or `id`")
+        if sum(source is not None for source in (self.path, self.id, self.upload)) != 1:
+            raise ValueError("a file needs one of `path`, `upload` and `id`")
         if self.path is not None and "://" in self.path:
             raise ValueError(f"{self.path} is a URL; a file is a path or an id. Download it first")
         return self
+
+    @property
+    def shown(self) -> str:
+        """The path or the id, for messages."""
+        return self.path or self.upload or self.id or ""
 
     def at(self, folder: Path) -> Self:
         """Returns a copy with an absolute path."""

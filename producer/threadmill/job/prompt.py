@@ -33,6 +33,8 @@ from threadmill.job.message import (
     TextPart,
     absolute,
     is_path,
+    is_upload,
+    upload_of,
 )
 from threadmill.job.model import InputModel, Metadata, explain
 from threadmill.names import Name, ThreadId
@@ -193,6 +195,12 @@ class PromptJob(InputModel):
         """The paths of its local images and files."""
         images = (image for image in self.image_sources if is_path(image))
         return (*images, *(file.path for file in self.files if file.path is not None))
+
+    @property
+    def uploads(self) -> tuple[str, ...]:
+        """The ids of the uploads that are its images and files, without duplicates."""
+        images = (upload_of(image) for image in self.image_sources if is_upload(image))
+        return tuple(dict.fromkeys((*images, *(file.upload for file in self.files if file.upload is not None))))
 
     def at(self, folder: Path) -> Self:
         """Returns a copy in which all local paths are absolute; relative paths start at `folder`."""

@@ -2,7 +2,7 @@
 
 from threadmill.errors import InvalidJob
 from threadmill.job.lanes import discount_of
-from threadmill.job.message import is_data_url, is_path, label
+from threadmill.job.message import is_data_url, is_path, is_upload, label
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.endpoint import Endpoint
 
@@ -57,12 +57,11 @@ def _check_files(name: str, endpoint: Endpoint, job: PromptJob) -> None:
     table = f"[endpoints.{name}.supports]"
     if job.files and not endpoint.supports.files:
         raise InvalidJob(
-            f"{job.files[0].path or job.files[0].id}: endpoint {name!r} takes no files; "
-            f"if its server does, set files = true in {table}"
+            f"{job.files[0].shown}: endpoint {name!r} takes no files; if its server does, set files = true in {table}"
         )
     if not endpoint.supports.data_urls and not endpoint.supports.files:
         for source in job.image_sources:
-            if is_data_url(source) or is_path(source):
+            if is_data_url(source) or is_path(source) or is_upload(source):
                 raise InvalidJob(
                     f"{label(source)}: endpoint {name!r} takes images only as https URLs; "
                     f"if its server does, set data_urls = true or files = true in {table}"

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     file_roots: tuple[Path, ...] = ()  #: folders from which workers read the local files that jobs name
     artifacts: str = "artifacts"  #: where to store files that the model made: a folder, or a URL for fsspec
     artifact_limit_bytes: PositiveInt = 100_000_000  #: bytes of one artifact
+    upload_limit_bytes: PositiveInt = 512 * 1024**2  #: bytes of one upload
     reports: Path = Path("reports")  #: folder of the definitions of reports, and of their results
     concurrency: PositiveInt = 100  #: jobs that one worker process runs at a time
     processes: int | Literal["auto"] = 1  #: worker processes that `threadmill worker` starts; "auto": one per core

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any, cast
 
 from threadmill.errors import (
+    JobNotEnded,
     JobNotFound,
     StoreUnavailable,
     UnreadableRecord,
@@ -30,6 +31,7 @@ from threadmill.store.packing import unpack_result
 from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobRecord
 from threadmill.store.remote import RemoteStore
+from threadmill.store.uploads import UploadStore
 from threadmill.stored import fault
 
 #: A follower of a job renews the job's key `followed`, which expires after this time.
@@ -46,7 +48,7 @@ class Created:
     is_new: bool
 
 
-class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
+class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, UploadStore):
     """The producer's operations on jobs."""
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
@@ -57,6 +59,7 @@ class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
         """
         try:
             pools = self._pools_of([job for _, job in jobs])
+            self._use_uploads(jobs)
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for (job_id, job), usable in zip(jobs, pools, strict=True):
                     self._scripts.run("jobs/create", requests.create(job_id, job, job.endpoint or "", usable), pipe)
@@ -232,6 +235,15 @@ class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore):
         if state == "missing":
             raise JobNotFound(job_id)
         return _state(job_id, state)
+
+    def delete(self, job_id: str) -> None:
+        """Deletes the record of a job that has ended. Raises JobNotFound, JobNotEnded."""
+        check_id(job_id)
+        [outcome] = self._run("jobs/delete", id=job_id)
+        if outcome == "missing":
+            raise JobNotFound(job_id)
+        if outcome != "deleted":
+            raise JobNotEnded(job_id, outcome)
 
     def redrive_many(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """Enqueues failed or cancelled jobs again, a few hundred per round trip. Returns their states now.

@@ -108,6 +108,13 @@ class Keys:
     api_keys = Key("api_keys")  #: hash: API keys as JSON, by name: job/api_key.py; they never expire
     api_key_requests = KeyOf("api_key:{}:requests")  #: string: when a key by its id may make all requests of a minute
 
+    # Uploads
+    upload = KeyOf("upload:{}")  #: string: an upload as JSON: job/upload.py; expires
+    upload_jobs = KeyOf("upload:{}:jobs")  #: hash: jobs that use it -> when they were enqueued; "": it has been used
+    uploads = Key("uploads")  #: zset: ids of all uploads by creation; may have ids that have expired
+    owned_uploads = KeyOf("uploads:{}")  #: zset: likewise, of one owner
+    uploads_due = Key("uploads_due")  #: zset: ids by the time to see whether the file can be deleted
+
     # Reports
     reports = Key("reports")  #: hash: name of a report -> the time since when it is scheduled
     report = KeyOf(_REPORT)  #: hash: its nights as JSON, by date

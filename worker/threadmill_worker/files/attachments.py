@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Literal
 
 from threadmill.job.filetypes import IMAGE_EXTENSIONS, IMAGE_HEAD, media_type
-from threadmill.job.message import is_data_url, is_path, label
+from threadmill.job.message import is_data_url, is_path, is_upload, label, upload_of
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
 from threadmill.validation import JobValidator, decoded
+from threadmill_worker.files import uploaded
 from threadmill_worker.files.local_files import opened, read_again, sha256_of, size_of
+from threadmill_worker.files.uploaded import opened_upload, read_upload
 
 Purpose = Literal["vision", "assistants"]
 
@@ -91,14 +93,18 @@ def _gather(job: PromptJob, validator: JobValidator, settings: Settings) -> Atta
     for number, source in enumerate(job.image_sources, 1):
         if is_data_url(source):
             images[source] = _inline_image(source, f"image-{number}", validator, uploads)
+        elif is_upload(source):
+            images[source] = _uploaded_image(upload_of(source), validator, settings, uploads)
         elif is_path(source):
             images[source] = _local_image(source, validator, settings, uploads)
     files: list[tuple[str | int, tuple[str, ...]]] = []
     for each in job.files:
-        if each.path is None:
-            files.append((each.id or "", each.tools))
-        else:
+        if each.upload is not None:
+            files.append((uploads.add(_uploaded_file(each.upload, each.tools, validator, settings)), each.tools))
+        elif each.path is not None:
             files.append((uploads.add(_file(each.path, each.tools, validator, settings)), each.tools))
+        else:
+            files.append((each.id or "", each.tools))
     return Attachments(tuple(uploads.attachments), images, tuple(files))
 
 
@@ -140,8 +146,24 @@ def _local_image(path: str, validator: JobValidator, settings: Settings, uploads
     content = partial(read_again, path, settings, size, sha256)
     if validator.endpoint.supports.data_urls:
         return _LocalImage(kind, content)
-    name = Path(path).stem + IMAGE_EXTENSIONS[kind]  # the server uses the extension; that of the file may be wrong
-    return uploads.add(Attachment(name, kind, size, sha256, "vision", (), content))
+    return uploads.add(Attachment(_image_name(path, kind), kind, size, sha256, "vision", (), content))
+
+
+def _uploaded_image(
+    upload_id: str, validator: JobValidator, settings: Settings, uploads: _Uploads
+) -> _LocalImage | int:
+    with opened_upload(upload_id, settings) as (found, file):
+        kind = validator.image(upload_id, file.read(IMAGE_HEAD), found.size)
+        sha256 = uploaded.sha256_of(file)
+    content = partial(read_upload, upload_id, settings)
+    if validator.endpoint.supports.data_urls:
+        return _LocalImage(kind, content)
+    return uploads.add(Attachment(_image_name(found.name, kind), kind, found.size, sha256, "vision", (), content))
+
+
+def _image_name(path: str, kind: str) -> str:
+    """Returns the name of an image with the right extension, which the server uses; that of the file may be wrong."""
+    return Path(path).stem + IMAGE_EXTENSIONS[kind]
 
 
 def _file(path: str, tools: tuple[str, ...], validator: JobValidator, settings: Settings) -> Attachment:
@@ -152,3 +174,12 @@ def _file(path: str, tools: tuple[str, ...], validator: JobValidator, settings: 
         sha256 = sha256_of(file)
     content = partial(read_again, path, settings, size, sha256)
     return Attachment(Path(path).name, media_type(path), size, sha256, "assistants", tools, content)
+
+
+def _uploaded_file(upload_id: str, tools: tuple[str, ...], validator: JobValidator, settings: Settings) -> Attachment:
+    with opened_upload(upload_id, settings) as (found, file):
+        validator.file_name(found.name, tools)
+        validator.file(found.name, found.size)
+        sha256 = uploaded.sha256_of(file)
+    content = partial(read_upload, upload_id, settings)
+    return Attachment(found.name, media_type(found.name), found.size, sha256, "assistants", tools, content)
