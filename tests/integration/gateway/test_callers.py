@@ -172,6 +172,20 @@ async def test_a_key_may_be_for_some_endpoints_only(http, key, client, store, se
         each["name"] for each in (await http.get("/v1/endpoints", headers=elsewhere)).json()["data"]
     }
     assert (await http.get("/v1/endpoints/emulator", headers=elsewhere)).status_code == 404
+    assert (await http.get("/v1/models", headers=elsewhere)).json()["data"] == []
+    response = await http.post("/v1/responses", json={"model": "emulator", "input": "Well?"}, headers=elsewhere)
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "permission_denied")
+
+
+async def test_openai_clients_need_keys_too(http, key):
+    ada, bob = key("ada"), key("bob")
+    refused = await http.get("/v1/models")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+    body = {"model": "emulator", "input": "Well?", "background": True}
+    made = (await http.post("/v1/responses", json=body, headers=ada)).json()
+    assert (await http.get(f"/v1/responses/{made['id']}", headers=ada)).status_code == 200
+    for method, path in (("GET", ""), ("POST", "/cancel"), ("DELETE", ""), ("GET", "/input_items")):
+        assert (await http.request(method, f"/v1/responses/{made['id']}{path}", headers=bob)).status_code == 404
 
 
 async def test_a_key_has_its_limits(http, key, run):
