@@ -17,8 +17,9 @@ from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_gateway import health
+from threadmill_gateway.hooks import openai as openai_hooks
 from threadmill_gateway.jobs import artifacts, batches, callbacks, endpoints, events, jobs
-from threadmill_gateway.keys import KeyRing
+from threadmill_gateway.key_ring import KeyRing
 from threadmill_gateway.limits import BodyLimit
 from threadmill_gateway.openai import chat, models, responses
 from threadmill_gateway.openai.errors import ApiError
@@ -43,7 +44,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncClient(settings) as client:
-            app.state.gateway = Gateway(client, KeyRing(client), options)
+            app.state.gateway = Gateway(client, options, KeyRing(client))
             yield
 
     app = FastAPI(
@@ -55,7 +56,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         responses=_EVERYWHERE,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply)
-    for part in (health, *_NATIVE, *_OPENAI):
+    for part in (health, *_NATIVE, *_OPENAI, openai_hooks):
         app.include_router(part.router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)

@@ -6,190 +6,125 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Depends, Response
+from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from starlette.requests import HTTPConnection
 
 from threadmill.errors import JobNotFound
 from threadmill.job.api_key import ApiKey, Scope
-from threadmill.job.callback import Callback
-from threadmill.job.prompt import PromptJob
-from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
-from threadmill_gateway.limits import check_body_bytes
+from threadmill_gateway.key_ring import unauthorised
+from threadmill_gateway.limits import lower_body_limit
 from threadmill_gateway.problems import Problem
 from threadmill_gateway.state import Gateway, Served
-
-#: After so many seconds a caller with too many open jobs may try again.
-_TRY_AGAIN_S = 5
-
-_bearer = HTTPBearer(auto_error=False, description="An API key, which `threadmill keys create NAME` makes.")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """`key`: None if the gateway has no keys; then everybody may do everything.
-
-    Without the scope `operate`, a caller knows only jobs whose tenant it is. Names that it chooses, of batches and
-    idempotency keys, are its own: they are stored with its name in front.
-    """
+    """`key`: its API key; None: the gateway has no keys, and everybody may do everything."""
 
     key: ApiKey | None = None
 
     @property
     def name(self) -> str | None:
+        """The name of its key, and the tenant of its jobs."""
         return self.key.name if self.key else None
 
-    def has(self, scope: Scope) -> bool:
-        return self.key is None or scope in self.key.scopes
-
     @property
-    def tenant(self) -> str | None:
-        """The tenant of all jobs that it may know; None: it may know all jobs."""
-        return None if self.key is None or Scope.OPERATE in self.key.scopes else self.key.name
+    def operates(self) -> bool:
+        """Whether the jobs and batches of all callers are its own."""
+        return self.may(Scope.OPERATE)
 
-    def sees(self, record: JobRecord) -> bool:
-        """Whether the caller may know that the job exists."""
-        return self.tenant is None or record.job.tenant == self.tenant
+    def may(self, scope: Scope) -> bool:
+        return self.key is None or scope in self.key.scopes
 
     def may_use(self, endpoint: str) -> bool:
         return self.key is None or self.key.endpoints is None or endpoint in self.key.endpoints
 
-    def batch(self, name: str) -> str:
-        """Returns the name in Redis of the caller's batch."""
-        return name if self.tenant is None else f"{self.tenant}.{name}"
+    def sees(self, record: JobRecord) -> bool:
+        """Whether the caller may know that the job exists."""
+        return self.operates or record.job.tenant == self.name
 
-    def shown_batch(self, stored: str) -> str | None:
-        """Returns the caller's name of a batch in Redis; None if it is another's."""
-        if self.tenant is None:
-            return stored
-        return stored.removeprefix(f"{self.tenant}.") if stored.startswith(f"{self.tenant}.") else None
+    def stored_key(self, key: str) -> str:
+        """Returns an idempotency key as it is stored: two callers may use the same one."""
+        return f"{self.name}/{key}" if self.name else key
 
-    def shown_key(self, stored: str | None) -> str | None:
-        """Returns the idempotency key as the caller sent it."""
-        return stored.removeprefix(f"{self.name}/") if stored is not None and self.key else stored
+    def shown_key(self, stored: str) -> str:
+        """Returns an idempotency key as the caller wrote it."""
+        return stored.removeprefix(f"{self.name}/") if self.name else stored
 
-    def own(self, job: PromptJob, settings: Settings) -> PromptJob:
-        """Returns the job as the caller may enqueue it. Raises Problem, and SettingsError for an unknown endpoint."""
-        if job.paths:
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                f"the job names a local file ({job.paths[0]:.100}), which nobody can read over HTTP",
-                "upload it, or send a URL or a data URL",
-            )
-        if self.key is None:
-            return job
-        endpoint = settings.endpoint_name(job.endpoint)
-        if not self.may_use(endpoint):
-            allowed = ", ".join(self.key.endpoints or ())
-            raise forbidden(f"the API key {self.name} may not use the endpoint {endpoint}", f"use one of: {allowed}")
-        if self.tenant is not None and job.tenant not in (None, self.tenant):
-            raise forbidden(f"`tenant` is {job.tenant}, but jobs of this API key belong to {self.name}", "leave it out")
-        receiver = self.own_callback(job.callback) if job.callback else None
-        return job.model_copy(
-            update={
-                "tenant": job.tenant or self.name,
-                "key": f"{self.name}/{job.key}" if job.key else None,
-                "batch": self.batch(job.batch) if job.batch else None,
-                "callback_secret_env": receiver and receiver.secret_env,
-            }
-        )
+    def stored_batch(self, batch: str) -> str:
+        """Returns the name of a batch as it is stored: the caller's own, unless it operates all."""
+        return batch if self.operates else f"{self.name}.{batch}"
 
-    def own_callback(self, callback: Callback) -> Callback:
-        """Returns a receiver with the secret of the caller's key. Raises Problem if it names another secret."""
-        if self.key is None:
-            return callback
-        own = self.key.callback_secret_env
-        if self.tenant is not None and callback.secret_env not in (None, own):
-            raise forbidden("the variable with the secret of callbacks is not that of this API key", "leave it out")
-        return callback.model_copy(update={"secret_env": callback.secret_env or own})
+    def shown_batch(self, stored: str) -> str:
+        """Returns the name of a batch as the caller wrote it."""
+        return stored if self.operates else stored.removeprefix(f"{self.name}.")
+
+    def owns_batch(self, stored: str) -> bool:
+        return self.operates or stored.startswith(f"{self.name}.")
 
 
-def forbidden(detail: str, remedy: str | None = None) -> Problem:
-    return Problem(HTTPStatus.FORBIDDEN, detail, remedy)
+_BEARER = HTTPBearer(auto_error=False, scheme_name="API key", description="`threadmill keys create NAME` prints it.")
 
 
 async def caller(
-    connection: HTTPConnection,
-    gateway: Served,
+    request: Request,
     response: Response,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    gateway: Served,
+    shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Caller:
-    """Returns who sent a request. Raises Problem: 401, 413 or 429."""
-    if not (gateway.options.needs_key or await gateway.keys.are_there_any()):
-        return Caller()
-    key = await gateway.keys.find(credentials.credentials if credentials else None)
-    check_body_bytes(connection.scope, key.max_body_bytes)
-    if key.requests_per_minute is not None:
-        admission = await gateway.client.admit(key)
-        policy = {"RateLimit-Policy": f'"requests";q={key.requests_per_minute};w=60'}
-        if admission.wait_s > 0:
-            wait_s = math.ceil(admission.wait_s)
-            raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"the API key {key.name} has made its {key.requests_per_minute} requests a minute",
-                f"try again in {wait_s} s",
-                headers={**policy, "Retry-After": str(wait_s)},
-            )
-        response.headers.update(
-            {**policy, "RateLimit": f'"requests";r={admission.left};t={math.ceil(admission.full_s)}'}
-        )
+    """Returns who sent a request. Raises Problem if it has no valid key, or its key has no request left now."""
+    if shown is None:
+        if gateway.options.open_without_keys and await gateway.keys.is_empty():
+            return Caller()
+        raise unauthorised("the request has no API key")
+    if gateway.options.open_without_keys and await gateway.keys.is_empty():
+        return Caller()  # an SDK always sends some key
+    key = await gateway.keys.key_of(shown.credentials)
+    if key.max_body_bytes is not None:
+        lower_body_limit(request, key.max_body_bytes, f"API key {key.name}")
+    response.headers.update(await _counted(gateway, key))
     return Caller(key)
 
 
-def _with(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
-    """Returns a dependency: the caller, if it has this scope. Raises Problem (403)."""
+async def _counted(gateway: Gateway, key: ApiKey) -> dict[str, str]:
+    """Counts a request, and returns the headers that say what is left. Raises Problem if nothing is."""
+    if key.requests_per_minute is None:
+        return {}
+    admission = await gateway.client.admit(key)
+    headers = {
+        "RateLimit-Policy": f'"minute";q={key.requests_per_minute};w=60',
+        "RateLimit": f'"minute";r={admission.left or 0};t={math.ceil(admission.full_s)}',
+    }
+    if admission.wait_s > 0:
+        headers["Retry-After"] = str(max(1, math.ceil(admission.wait_s)))
+        raise Problem(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"the API key {key.name} may make {key.requests_per_minute:,} requests a minute",
+            f"send the request again after {headers['Retry-After']} s",
+            headers=headers,
+        )
+    return headers
 
-    async def checked(who: Annotated[Caller, Depends(caller)]) -> Caller:
-        if not who.has(scope):
-            raise forbidden(f"the API key {who.name} lacks the scope `{scope}`", "use a key that has it")
+
+def _with(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
+    async def check(who: Annotated[Caller, Depends(caller)]) -> Caller:
+        if not who.may(scope):
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                f"the API key {who.name} lacks the scope `{scope}`",
+                "use a key that has it, or ask the gateway's operator for one",
+                headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+            )
         return who
 
-    return checked
+    return check
 
 
 #: The parameter of a route that reads, enqueues, or operates.
 Reader = Annotated[Caller, Depends(_with(Scope.READ))]
 Enqueuer = Annotated[Caller, Depends(_with(Scope.ENQUEUE))]
 Operator = Annotated[Caller, Depends(_with(Scope.OPERATE))]
-
-
-async def enqueued(gateway: Gateway, caller: Caller, job: PromptJob) -> tuple[JobRecord, bool]:
-    """Enqueues a job of the caller. Returns its record, and whether it is new.
-
-    Raises Problem (403, 422, 429), InvalidJob, SettingsError, KeyConflict. Requests at the same moment may exceed
-    `max_open_jobs` by a few jobs.
-    """
-    job = caller.own(job, gateway.settings)
-    await _check_thread(gateway, caller, job)
-    await _check_open_jobs(gateway, caller)
-    handle = await gateway.client.enqueue(job)
-    return await gateway.client.get(handle.id), handle.is_new
-
-
-async def _check_open_jobs(gateway: Gateway, caller: Caller) -> None:
-    most = caller.key.max_open_jobs if caller.key else None
-    if caller.name is not None and most is not None and await gateway.client.open_jobs(caller.name) >= most:
-        raise Problem(
-            HTTPStatus.TOO_MANY_REQUESTS,
-            f"the API key {caller.name} has {most} open jobs, and may not have more",
-            "wait until one has ended",
-            headers={"Retry-After": str(_TRY_AGAIN_S)},
-        )
-
-
-async def _check_thread(gateway: Gateway, caller: Caller, job: PromptJob) -> None:
-    """Raises Problem if the job continues a thread that is not known to be the caller's."""
-    if job.thread is None or caller.tenant is None:
-        return
-    kept = next((each for each in await gateway.client.threads() if each.id == job.thread), None)
-    if kept is not None:
-        try:
-            await record_of(gateway, caller, kept.job_id)
-        except JobNotFound:
-            kept = None
-    if kept is None:
-        raise forbidden(f"the thread {job.thread:.100} is not one that a job of {caller.name} has kept")
 
 
 async def record_of(gateway: Gateway, caller: Caller, job_id: str) -> JobRecord:

@@ -1,23 +1,23 @@
 """Limits of requests that apply before a route reads them."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from threadmill_gateway.problems import Problem
 
-#: Where the scope of a request has the bytes of its body that were read.
-_READ = "threadmill.body_bytes"
-
 
 class BodyLimit:
     """Refuses a body that is longer than `limit` bytes: at once if its length is declared, else as soon as it is read.
 
-    FastAPI's own limit answers as plain text, before error handlers. `reply` makes the reply of a problem.
+    FastAPI's own limit answers as plain text, before error handlers. `reply`: makes a reply of the refusal.
     """
 
     def __init__(self, app: ASGIApp, limit: int, reply: Callable[[Scope, Problem], Response]) -> None:
@@ -29,37 +29,52 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _declared(scope) > self._limit:
-            refusal = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._reason, headers={"Connection": "close"})
+        declared = Headers(scope=scope).get("content-length", "")
+        body = _Body(int(declared) if declared.isdigit() else 0)
+        body.limit_to(self._limit, "--max-body-bytes")
+        if (reason := body.excess) is not None:
+            refusal = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason, headers={"Connection": "close"})
             await self._reply(scope, refusal)(scope, receive, send)
             return
-        scope[_READ] = 0
+        scope.setdefault("state", {})["body"] = body
 
         async def counted() -> Message:
             message = await receive()
-            scope[_READ] += len(message.get("body", b""))
-            if scope[_READ] > self._limit:  # an HTTPException passes through FastAPI's reading of a body
-                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._reason, {"Connection": "close"})
+            body.read += len(message.get("body", b""))
+            body.check()
             return message
 
         await self._app(scope, counted, send)
 
+
+@dataclass
+class _Body:
+    """The body of a request, as far as its length is known."""
+
+    declared: int
+    read: int = 0
+    limit: float = math.inf
+    source: str = ""  #: what sets the limit
+
+    def limit_to(self, limit: int, source: str) -> None:
+        if limit < self.limit:
+            self.limit, self.source = limit, source
+
     @property
-    def _reason(self) -> str:
-        return f"the body has more than {self._limit:,} bytes; send less, or have --max-body-bytes raised"
+    def excess(self) -> str | None:
+        """Why the body is refused; None if it is not."""
+        if max(self.declared, self.read) <= self.limit:
+            return None
+        return f"the body has more than {self.limit:,} bytes; send less, or have the limit raised ({self.source})"
+
+    def check(self) -> None:
+        """Raises HTTPException, which passes through FastAPI's reading of a body."""
+        if (reason := self.excess) is not None:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason, {"Connection": "close"})
 
 
-def check_body_bytes(scope: Scope, limit: int | None) -> None:
-    """Raises Problem if the body of a request is longer than the caller's own limit, as far as it was read."""
-    if limit is not None and max(_declared(scope), scope.get(_READ, 0)) > limit:
-        raise Problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body has more than the {limit:,} bytes that this API key may send",
-            "send less, or ask for a key with a higher limit",
-        )
-
-
-def _declared(scope: Scope) -> int:
-    """Returns the length that a request declares; 0 if it declares none."""
-    length = Headers(scope=scope).get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() else 0
+def lower_body_limit(request: Request, limit: int, source: str) -> None:
+    """Limits the body of a request to fewer bytes. Raises HTTPException if it is longer. `source`: what says so."""
+    body: _Body = request.state.body
+    body.limit_to(limit, source)
+    body.check()

@@ -10,5 +10,5 @@ MAX_BODY_BYTES = 10_000_000
 class GatewayOptions:
     max_body_bytes: int = MAX_BODY_BYTES
     root_path: str = ""  #: the path under which a proxy publishes the gateway
-    needs_key: bool = False  #: also while there are no API keys; else everybody may do everything then
     heartbeat_s: float = 15.0  #: a stream of events has a comment after so much silence
+    open_without_keys: bool = True  #: while Redis has no API keys, everybody may do everything

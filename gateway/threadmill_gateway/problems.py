@@ -34,6 +34,7 @@ _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
     (ThreadNotFound, HTTPStatus.NOT_FOUND),
     (InvalidJob, HTTPStatus.UNPROCESSABLE_ENTITY),
     (KeyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),  # as draft-ietf-httpapi-idempotency-key-header says
+    (InvalidCursor, HTTPStatus.UNPROCESSABLE_ENTITY),
     (InvalidEntryId, HTTPStatus.UNPROCESSABLE_ENTITY),
     (InvalidCursor, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SettingsError, HTTPStatus.UNPROCESSABLE_ENTITY),

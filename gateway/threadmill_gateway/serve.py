@@ -1,9 +1,10 @@
 """Runs the gateway until SIGTERM or Ctrl-C."""
 
-import ipaddress
 import logging
 import socket
+from contextlib import closing
 from dataclasses import replace
+from ipaddress import ip_address
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """Ends answers that are held back, and streams of events, as soon as it is to stop."""
+    """Ends streams of events, and replies that are held back, as soon as it is to stop."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
@@ -44,11 +45,10 @@ def serve(
 ) -> None:
     """Serves on `host` and `port`. `forwarded_allow_ips`: proxies whose X-Forwarded-* headers count, with commas.
 
-    Raises SettingsError if other machines could reach it, and there are no API keys.
+    Raises SettingsError if other machines can reach `host` and there are no API keys.
     """
     log.configure(log_level)
-    check_keys(settings, host)
-    app = create_app(settings, replace(options, needs_key=not _is_loopback(host)))
+    app = create_app(settings, guarded(settings, options, host))
     config = uvicorn.Config(
         app,
         host=host,
@@ -64,28 +64,30 @@ def serve(
     Server(config, app).run()
 
 
-def check_keys(settings: Settings, host: str) -> None:
-    """Says that there are no API keys. Raises SettingsError if other machines could call the gateway without one."""
+def guarded(settings: Settings, options: GatewayOptions, host: str) -> GatewayOptions:
+    """Returns the options for an address: without API keys, only this machine may call. Raises SettingsError."""
+    is_own = is_loopback(host)
     try:
-        has_keys = bool(Client(settings).api_keys())
-    except StoreUnavailable as error:  # it serves as soon as Redis answers
-        _log.warning("the API keys are not known yet: %s", error)
-        return
-    if has_keys:
-        return
-    if not _is_loopback(host):
-        raise SettingsError(
-            f"there are no API keys, so nobody could use a gateway on {host}: make one with "
-            "`threadmill keys create NAME`, or serve on 127.0.0.1"
-        )
-    _log.warning(
-        "there are no API keys: every program of this machine may call the gateway. "
-        "`threadmill keys create NAME` makes one"
-    )
+        with closing(Client(settings).store) as store:
+            has_keys = bool(store.api_keys())
+    except StoreUnavailable as error:
+        _log.warning("the gateway starts, but %s", error)
+    else:
+        if not has_keys and not is_own:
+            raise SettingsError(
+                f"other machines can reach {host}, and there are no API keys: create one for each caller "
+                "(threadmill keys create NAME), or leave --host out"
+            )
+        if not has_keys:
+            _log.warning(
+                "there are no API keys: everybody on this machine may do everything, also through a proxy on it"
+            )
+    return replace(options, open_without_keys=is_own)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address to listen on."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"

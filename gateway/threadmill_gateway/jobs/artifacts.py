@@ -12,7 +12,6 @@ from starlette.responses import Response, StreamingResponse
 
 from threadmill.job.result import Artifact
 from threadmill_gateway.callers import Reader, record_of
-from threadmill_gateway.jobs.jobs import JobId
 from threadmill_gateway.jobs.ranges import Range, range_of
 from threadmill_gateway.problems import Problem, documented
 from threadmill_gateway.state import Served
@@ -37,7 +36,7 @@ _CHUNK = 256 * 1024
         206: {"description": "The part that `Range` asks for", "content": {"application/octet-stream": {}}},
     },
 )
-async def artifact(job_id: JobId, name: str, request: Request, gateway: Served, caller: Reader) -> Response:
+async def artifact(job_id: str, name: str, request: Request, gateway: Served, caller: Reader) -> Response:
     """Read a file that the model made. `files` of the job's result lists them; `Range` reads a part."""
     record = await record_of(gateway, caller, job_id)
     files = record.result.files if record.result else ()

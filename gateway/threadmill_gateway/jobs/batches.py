@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from http import HTTPStatus
+from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Response
@@ -13,6 +13,7 @@ from pydantic import BaseModel, PositiveInt
 from threadmill.errors import ThreadmillError
 from threadmill.job.callback import Callback
 from threadmill_gateway.callers import Caller, Enqueuer, Reader
+from threadmill_gateway.enqueueing import with_secret
 from threadmill_gateway.jobs.views import BatchView
 from threadmill_gateway.problems import documented, problem_of
 from threadmill_gateway.state import Gateway, Served
@@ -43,8 +44,8 @@ class Concurrent(BaseModel):
 @router.get("")
 async def list_(gateway: Served, caller: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> BatchList:
     """List the batches, those with the latest change first."""
-    found = ((record, caller.shown_batch(record.name)) for record in await gateway.client.batches())
-    return BatchList(data=[BatchView.of(record, name) for record, name in found if name is not None][:limit])
+    own = (record for record in await gateway.client.batches() if caller.owns_batch(record.name))
+    return BatchList(data=[BatchView.of(record, caller) for record in islice(own, limit)])
 
 
 @router.get("/{name}", responses=_NOT_FOUND)
@@ -64,10 +65,11 @@ async def events(
             if batch != shown:
                 yield ServerSentEvent(event="batch", data=batch)
                 shown = batch
-            if not batch.open or gateway.stopping.is_set():
+            if not batch.open:
                 return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(gateway.stopping.wait(), _READ_EVERY_S)
+            await gateway.unless_stopping(asyncio.sleep(_READ_EVERY_S))
+            if gateway.stopping.is_set():
+                return
             batch = await _read(gateway, caller, batch.name)
     except ThreadmillError as error:  # the status of the reply was sent before
         yield ServerSentEvent(event="error", data=problem_of(error).body.model_dump(exclude_none=True))
@@ -76,33 +78,33 @@ async def events(
 @router.post("/{name}/pause", responses=_NOT_FOUND)
 async def pause(name: Name, gateway: Served, caller: Enqueuer) -> BatchView:
     """Start no more jobs of the batch until it is resumed."""
-    await gateway.client.pause(caller.batch(name))
+    await gateway.client.pause(caller.stored_batch(name))
     return await _read(gateway, caller, name)
 
 
 @router.post("/{name}/resume", responses=_NOT_FOUND)
 async def resume(name: Name, gateway: Served, caller: Enqueuer) -> BatchView:
     """Start jobs of a paused batch again."""
-    await gateway.client.resume(caller.batch(name))
+    await gateway.client.resume(caller.stored_batch(name))
     return await _read(gateway, caller, name)
 
 
 @router.post("/{name}/cancel", responses=_NOT_FOUND)
 async def cancel(name: Name, gateway: Served, caller: Enqueuer) -> Changed:
     """Cancel all open jobs of the batch."""
-    return Changed(changed=len(await gateway.client.cancel_batch(caller.batch(name))))
+    return Changed(changed=len(await gateway.client.cancel_batch(caller.stored_batch(name))))
 
 
 @router.post("/{name}/redrive", responses=_NOT_FOUND)
 async def redrive(name: Name, gateway: Served, caller: Enqueuer) -> Changed:
     """Enqueue the failed jobs of the batch again."""
-    return Changed(changed=len(await gateway.client.redrive_batch(caller.batch(name))))
+    return Changed(changed=len(await gateway.client.redrive_batch(caller.stored_batch(name))))
 
 
 @router.put("/{name}/limit", responses=_NOT_FOUND)
 async def limit(name: Name, body: Concurrent, gateway: Served, caller: Enqueuer) -> BatchView:
     """Limit how many jobs of the batch run at a time."""
-    await gateway.client.limit_batch(caller.batch(name), body.concurrent)
+    await gateway.client.limit_batch(caller.stored_batch(name), body.concurrent)
     return await _read(gateway, caller, name)
 
 
@@ -111,9 +113,9 @@ async def set_callback(
     name: Name, callback: Annotated[Callback, Body()], gateway: Served, caller: Enqueuer
 ) -> Response:
     """Have a callback sent when no job of the batch is open; at once, if none is."""
-    await gateway.client.set_batch_callback(caller.batch(name), caller.own_callback(callback))
+    await gateway.client.set_batch_callback(caller.stored_batch(name), with_secret(caller, callback))
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 async def _read(gateway: Gateway, caller: Caller, name: str) -> BatchView:
-    return BatchView.of(await gateway.client.batch(caller.batch(name)), name)
+    return BatchView.of(await gateway.client.batch(caller.stored_batch(name)), caller)

@@ -1,7 +1,7 @@
-"""`/v1/jobs/{id}/events`: what happens to a job, as server-sent events."""
+"""`/v1/jobs/{id}/events`: the events of a job, as they happen."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import logging
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Annotated
@@ -10,68 +10,46 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from threadmill.errors import ThreadmillError
-from threadmill.job.event_reader import EventReader
+from threadmill.job.event_reader import check_entry_id
 from threadmill.job.events import Event
 from threadmill_gateway.callers import Reader, record_of
-from threadmill_gateway.jobs.jobs import JobId
-from threadmill_gateway.problems import documented, problem_of
-from threadmill_gateway.state import Gateway, Served
+from threadmill_gateway.problems import documented
+from threadmill_gateway.state import Served
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 LastEventId = Annotated[
-    str | None, Header(alias="Last-Event-ID", max_length=100, description="Continue after this event.")
+    str | None, Header(max_length=100, description="Continue after the event with this `id`, which a browser sends.")
 ]
 
 
-async def _readable(job_id: JobId, gateway: Served, caller: Reader) -> str:
-    """Returns the id of a job whose events the caller may read. The reply begins before the first event is read."""
+async def _followed(job_id: str, gateway: Served, caller: Reader, last_event_id: LastEventId = None) -> str:
+    """Returns the id of a job that can be followed. A stream that has begun cannot say that there is none."""
+    if last_event_id is not None:
+        check_entry_id(last_event_id)
     return (await record_of(gateway, caller, job_id)).id
 
 
-async def _position(last_event_id: LastEventId = None) -> str | None:
-    """Raises InvalidEntryId before the reply begins."""
-    EventReader(last_event_id)
-    return last_event_id
-
-
-@router.get(
-    "/{job_id}/events",
-    response_class=EventSourceResponse,
-    responses=documented(HTTPStatus.NOT_FOUND),
-)
+@router.get("/{job_id}/events", response_class=EventSourceResponse, responses=documented(HTTPStatus.NOT_FOUND))
 async def events(
-    job: Annotated[str, Depends(_readable)],
-    gateway: Served,
-    after: Annotated[str | None, Depends(_position)],
+    followed: Annotated[str, Depends(_followed)], gateway: Served, last_event_id: LastEventId = None
 ) -> AsyncIterator[ServerSentEvent]:
-    """Follow a job until it has ended: its states, runs, tool calls and, if the job has `stream`, its text.
+    """Follow a job by server-sent events, from its beginning until it has ended.
 
-    The type of an event is its kind. A reader that was disconnected continues with `Last-Event-ID`, as browsers do.
+    `event` is the kind: `state`, `run`, `tool_call`, `tool_output`, and for a job with `stream` also `text` and
+    `message`. The last event has a `state` of `succeeded`, `failed` or `cancelled`. If the connection breaks before,
+    continue with `Last-Event-ID`. A comment is sent after 15 seconds without an event.
     """
     try:
-        async with aclosing(_until_stopped(gateway, job, after)) as following:
-            async for event in following:
-                yield ServerSentEvent(id=event.entry_id, event=event.kind, data=event.model_dump(exclude_none=True))
-    except ThreadmillError as error:  # the status of the reply was sent before
-        problem = problem_of(error)
-        yield ServerSentEvent(event="error", data=problem.body.model_dump(exclude_none=True))
+        async with aclosing(gateway.client.follow(followed, after=last_event_id)) as following:
+            while (event := await gateway.unless_stopping(anext(following, None))) is not None:
+                yield _sent(event)
+    except ThreadmillError as error:  # the status has been sent: the reader connects again
+        log.warning("the events of job %s broke off: %s", followed, error)
 
 
-async def _until_stopped(gateway: Gateway, job_id: str, after: str | None) -> AsyncGenerator[Event, None]:
-    """Yields the events of a job, until it has ended or the gateway stops."""
-    stopping = asyncio.ensure_future(gateway.stopping.wait())
-    async with aclosing(gateway.client.follow(job_id, after=after)) as following:
-        reading: asyncio.Future[Event | None] | None = None
-        try:
-            while True:
-                reading = asyncio.ensure_future(anext(following, None))
-                await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if not reading.done() or (event := reading.result()) is None:
-                    return
-                yield event
-        finally:
-            unfinished = [task for task in (reading, stopping) if task is not None]
-            for task in unfinished:
-                task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+def _sent(event: Event) -> ServerSentEvent:
+    data = event.model_dump_json(exclude={"kind", "entry_id"}, exclude_none=True)
+    return ServerSentEvent(raw_data=data, event=event.kind, id=event.entry_id)

@@ -30,5 +30,6 @@ async def get_model(name: str, gateway: Served, caller: Reader) -> JSONResponse:
 
 
 async def _names(gateway: Gateway, caller: Caller) -> list[str]:
-    allowed = caller.key.endpoints if caller.key else None
-    return list(names(gateway.settings, allowed, applied=await gateway.client.applied_profiles()))
+    """Returns the models whose endpoint the caller may use."""
+    known = names(gateway.settings, applied=await gateway.client.applied_profiles())
+    return [name for name in known if caller.may_use(name.partition("/")[0])]

@@ -9,7 +9,8 @@ from fastapi import Header, Request
 from threadmill.errors import InvalidJob, KeyConflict, SettingsError
 from threadmill.job.prompt import PromptJob
 from threadmill.store.records import JobRecord
-from threadmill_gateway.callers import Caller, enqueued, record_of
+from threadmill_gateway import enqueueing
+from threadmill_gateway.callers import Caller, record_of
 from threadmill_gateway.openai.errors import refusal_of
 from threadmill_gateway.openai.streams import EventStream
 from threadmill_gateway.state import Gateway
@@ -39,10 +40,10 @@ async def enqueue(
     if key is not None:
         job = job.model_copy(update={"key": key})
     try:
-        record, _ = await enqueued(gateway, caller, job)
+        handle = await enqueueing.enqueue(gateway, caller, job)
     except (InvalidJob, SettingsError, KeyConflict) as error:
         raise refusal_of(error, params) from None
-    return record
+    return await record_of(gateway, caller, handle.id)
 
 
 async def ended(gateway: Gateway, caller: Caller, request: Request, job_id: str, *, cancels: bool) -> JobRecord:

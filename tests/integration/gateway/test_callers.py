@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from threadmill_gateway import keys
+from threadmill_gateway import key_ring
 
 pytestmark = pytest.mark.integration
 
@@ -14,7 +14,7 @@ JOB = {"prompt": "Well?"}
 @pytest.fixture
 def current(monkeypatch):
     """Has gateways read the keys for each request."""
-    monkeypatch.setattr(keys, "KNOWN_S", 0)
+    monkeypatch.setattr(key_ring, "REMEMBERED_S", 0)
 
 
 async def test_without_keys_everybody_may_call_and_with_one_nobody_without_it(http, key, current):
@@ -27,7 +27,7 @@ async def test_without_keys_everybody_may_call_and_with_one_nobody_without_it(ht
 
 
 async def test_a_gateway_that_others_reach_needs_a_key_also_when_there_is_none(gateway_of, http_of):
-    async with http_of(gateway_of(needs_key=True)) as http:
+    async with http_of(gateway_of(open_without_keys=False)) as http:
         assert (await http.get("/v1/jobs")).status_code == 401
         assert (await http.get("/readyz")).status_code == 200
 
@@ -55,7 +55,7 @@ async def test_a_revoked_key_and_one_that_has_expired_open_nothing(http, key, cl
     past = there.model_copy(update={"expires_at": datetime.now(UTC) - timedelta(seconds=1)})
     store.hset(f"{settings.key_prefix}:api_keys", "old", past.stored)
     expired = await http.get("/v1/jobs", headers=old)
-    assert (expired.status_code, expired.json()["detail"]) == (401, "the API key old has expired")
+    assert (expired.status_code, "has expired" in expired.json()["detail"]) == (401, True)
 
 
 async def test_a_key_is_known_for_some_seconds(http, key, client):
@@ -208,6 +208,6 @@ async def test_requests_are_limited_by_the_minute(http, key):
     ada = key("ada", requests_per_minute=2)
     replies = [await http.get("/v1/jobs", headers=ada) for _ in range(3)]
     assert [each.status_code for each in replies] == [200, 200, 429]
-    assert replies[0].headers["ratelimit-policy"] == '"requests";q=2;w=60'
-    assert replies[0].headers["ratelimit"].startswith('"requests";r=1;t=')
+    assert replies[0].headers["ratelimit-policy"] == '"minute";q=2;w=60'
+    assert replies[0].headers["ratelimit"].startswith('"minute";r=1;t=')
     assert int(replies[2].headers["retry-after"]) > 0

@@ -1,67 +1,78 @@
-"""`/events`: jobs and batches are followed as server-sent events."""
+"""`/v1/jobs/{id}/events`: server-sent events of a job."""
 
 import asyncio
 import json
 
+import fastapi.routing
+import httpx
 import pytest
+from tests.integration.gateway.test_jobs import PROBLEM
+from tests.served import served
+
+from threadmill_gateway.app import create_app
 
 pytestmark = pytest.mark.integration
 
 
-async def read(http, path, **headers):
-    """Returns the events of a stream that ends: pairs of their fields and their data."""
-    found = []
-    async with http.stream("GET", path, headers=headers) as reply:
-        assert reply.status_code == 200
-        assert reply.headers["content-type"].startswith("text/event-stream")
-        fields = {}
-        async for line in reply.aiter_lines():
-            if line == "":
-                if "data" in fields:
-                    found.append((fields, json.loads(fields["data"])))
-                fields = {}
-            elif not line.startswith(":"):
-                name, _, value = line.partition(": ")
-                fields[name] = value
-    return found
+def parsed(text):
+    """The events of a stream: (kind, id, data)."""
+    for frame in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in frame.splitlines() if not line.startswith(":"))
+        if lines:
+            yield lines["event"], lines.get("id"), json.loads(lines["data"])
 
 
-async def test_a_job_is_followed_to_its_end_and_continued_after_an_event(http, run):
-    job = (await http.post("/v1/jobs", json={"prompt": "[[scenario=tools]] Well?", "stream": True})).json()
-    path = f"/v1/jobs/{job['id']}/events"
-    following = asyncio.create_task(read(http, path))
+async def test_a_job_is_followed_from_its_beginning_to_its_end(http, run):
+    job = (await http.post("/v1/jobs", json={"prompt": "Well?", "stream": True})).json()
+    following = asyncio.create_task(http.get(f"/v1/jobs/{job['id']}/events"))
     await run(job["id"])
-    events = await following
-    kinds = [fields["event"] for fields, _ in events]
-    assert kinds[-1] == "state"
-    assert events[-1][1]["state"] == "succeeded"
-    assert {"state", "text"} <= set(kinds)
-    answer = (await http.get(f"/v1/jobs/{job['id']}")).json()["result"]["text"]
-    assert "".join(data["text"] for fields, data in events if fields["event"] == "text") == answer
-
-    at = next(n for n, (fields, _) in enumerate(events) if fields["event"] == "text")
-    rest = await read(http, path, **{"Last-Event-ID": events[at][0]["id"]})
-    assert [data for _, data in rest][-1]["state"] == "succeeded"
-    assert (
-        "".join(data["text"] for fields, data in rest if fields["event"] == "text")
-        == answer[len(events[at][1]["text"]) :]
-    )
+    stream = await following
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    events = list(parsed(stream.text))
+    states = [data["state"] for kind, _, data in events if kind == "state"]
+    assert states == ["queued", "running", "succeeded"]
+    assert events[-1][0] == "state"
+    text = "".join(data["text"] for kind, _, data in events if kind == "text")
+    result = (await http.get(f"/v1/jobs/{job['id']}")).json()["result"]
+    assert text == result["text"]
 
 
-async def test_a_wrong_position_and_an_unknown_job_are_refused_before_the_stream_begins(http):
+async def test_a_reader_continues_after_its_last_event(http, run):
     job = (await http.post("/v1/jobs", json={"prompt": "Well?"})).json()
-    wrong = await http.get(f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": "nonsense"})
-    unknown = await http.get("/v1/jobs/nothing/events")
-    assert (wrong.status_code, unknown.status_code) == (422, 404)
+    await run(job["id"])
+    whole = list(parsed((await http.get(f"/v1/jobs/{job['id']}/events")).text))
+    for at, (_, entry_id, _) in enumerate(whole[:-1]):
+        rest = await http.get(f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": entry_id})
+        assert list(parsed(rest.text)) == whole[at + 1 :]
 
 
-async def test_a_batch_is_followed_until_no_job_is_open(http, run):
-    jobs = [(await http.post("/v1/jobs", json={"prompt": f"{n}?", "batch": "night"})).json() for n in range(2)]
-    following = asyncio.create_task(read(http, "/v1/job-batches/night/events"))
-    for job in jobs:
-        await run(job["id"])
-    events = await following
-    assert events[0][0]["event"] == "batch"
-    assert events[-1][1]["open"] == 0
-    assert events[-1][1]["jobs"]["succeeded"] == 2
-    assert (await http.get("/v1/job-batches/nothing/events")).status_code == 404
+async def test_a_stream_that_cannot_begin_is_a_problem(http):
+    job = (await http.post("/v1/jobs", json={"prompt": "Well?"})).json()
+    wrong = await http.get(f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": "first"})
+    missing = await http.get("/v1/jobs/00000000-0000-4000-8000-000000000000/events")
+    assert [(each.status_code, each.headers["content-type"]) for each in (wrong, missing)] == [
+        (422, PROBLEM),
+        (404, PROBLEM),
+    ]
+
+
+async def test_silence_is_interrupted_by_comments(http, monkeypatch):
+    monkeypatch.setattr(fastapi.routing, "_PING_INTERVAL", 0.05)
+    job = (await http.post("/v1/jobs", json={"prompt": "Well?"})).json()
+    async with http.stream("GET", f"/v1/jobs/{job['id']}/events") as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith(":"):
+                break
+
+
+async def test_a_reader_that_hangs_up_leaves_no_watch_behind(settings, until):
+
+    app = create_app(settings)
+    with served(app) as url:
+        async with httpx.AsyncClient(base_url=url) as http:
+            job = (await http.post("/v1/jobs", json={"prompt": "Well?"})).json()
+            async with http.stream("GET", f"/v1/jobs/{job['id']}/events") as stream:
+                await anext(stream.aiter_lines())
+                reader = app.state.gateway.client._watcher._reader
+                assert reader._watches
+        await asyncio.to_thread(until, lambda: not reader._watches)
