@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
@@ -18,6 +19,10 @@ from threadmill.settings.settings import Settings
 from threadmill_gateway import health
 from threadmill_gateway.jobs import jobs
 from threadmill_gateway.limits import BodyLimit
+from threadmill_gateway.openai import chat, models, responses
+from threadmill_gateway.openai.errors import ApiError
+from threadmill_gateway.openai.replies import api_error, error_reply, speaks_openai
+from threadmill_gateway.openai.work import ClientGone
 from threadmill_gateway.options import GatewayOptions
 from threadmill_gateway.problems import MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of
 from threadmill_gateway.state import Gateway
@@ -45,17 +50,31 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         root_path=options.root_path,
         responses=_EVERYWHERE,
     )
-    app.add_middleware(BodyLimit, limit=options.max_body_bytes)
-    for router in (health.router, jobs.router):
+    app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply)
+    for router in (health.router, jobs.router, models.router, responses.router, chat.router):
         app.include_router(router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
     return app
 
 
-async def _problem(_: Request, error: Exception) -> Response:
+def _reply(scope: Scope, problem: Problem) -> Response:
+    """Returns a problem in the form of the API that the path belongs to."""
+    return error_reply(api_error(problem)) if speaks_openai(scope) else problem.response()
+
+
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return error.response()
+    return _reply(request.scope, error)
+
+
+async def _api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error_reply(error)
+
+
+async def _client_gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # for the access log; nobody reads it
 
 
 async def _error_of_library(request: Request, error: Exception) -> Response:
@@ -63,29 +82,32 @@ async def _error_of_library(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("%s %s: %s", request.method, request.url.path, error)
-    return problem.response()
+    return _reply(request.scope, problem)
 
 
-async def _invalid_request(_: Request, error: Exception) -> Response:
+async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return invalid_request(error.errors()).response()
+    return _reply(request.scope, invalid_request(error.errors()))
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     """Answers as a problem what FastAPI and Starlette refuse: unknown paths, methods, bodies that are too large."""
     assert isinstance(error, HTTPException)
-    return Problem(HTTPStatus(error.status_code), error.detail, headers=error.headers).response()
+    return _reply(request.scope, Problem(HTTPStatus(error.status_code), error.detail, headers=error.headers))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return Problem(
+    problem = Problem(
         HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed; its log says why", "report this to its operator"
-    ).response()
+    )
+    return _reply(request.scope, problem)
 
 
 _ANSWERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
     Problem: _problem,
+    ApiError: _api_error,
+    ClientGone: _client_gone,
     ThreadmillError: _error_of_library,
     RequestValidationError: _invalid_request,
     HTTPException: _http_error,

@@ -5,7 +5,9 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from threadmill.errors import JobNotFound
 from threadmill.store.records import JobRecord
+from threadmill_gateway.state import Gateway
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,11 @@ async def caller() -> Caller:
 Reader = Annotated[Caller, Depends(caller)]
 Enqueuer = Annotated[Caller, Depends(caller)]
 Operator = Annotated[Caller, Depends(caller)]
+
+
+async def record_of(gateway: Gateway, caller: Caller, job_id: str) -> JobRecord:
+    """Returns the record of a job. Raises JobNotFound also for a job that the caller may not see."""
+    record = await gateway.client.get(job_id)
+    if not caller.sees(record):
+        raise JobNotFound(job_id)
+    return record

@@ -11,6 +11,7 @@ from threadmill.errors import (
     BatchNotFound,
     InvalidEntryId,
     InvalidJob,
+    JobNotEnded,
     JobNotFound,
     KeyConflict,
     SettingsError,
@@ -36,6 +37,7 @@ _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
     (InvalidEntryId, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SettingsError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ThreadInUse, HTTPStatus.CONFLICT),
+    (JobNotEnded, HTTPStatus.CONFLICT),
 )
 
 

@@ -17,7 +17,7 @@ from threadmill.job.api_key import DEFAULT_SCOPES, ApiKey, NewApiKey, new_api_ke
 from threadmill.job.callback import Callback
 from threadmill.job.events import Event
 from threadmill.job.prompt import PromptJob
-from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState
+from threadmill.job.result import OPEN, TERMINAL, FailureKind, JobResult, JobState
 from threadmill.job.upload import Upload
 from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
@@ -216,6 +216,13 @@ class Client:
         """Enqueues a failed or cancelled job again. Returns its state now. Raises JobNotFound, UnreadableRecord."""
         return self.store.redrive(job_id)
 
+    def delete(self, job_id: str) -> None:
+        """Deletes the record of a job that has ended, before its time. A batch still counts it.
+
+        Its thread stays if it was kept, and its idempotency key is free again. Raises JobNotFound, JobNotEnded.
+        """
+        self.store.delete(job_id)
+
     def threads(self) -> list[KeptThread]:
         """Returns the threads that jobs with `keep_thread` kept, the last used first."""
         return self.store.threads()
@@ -231,6 +238,19 @@ class Client:
             raise ThreadNotFound(thread_id)
         for name in endpoints:
             self.store.forget_thread(name, thread_id, force=force)
+
+    def jobs_on_thread(self, thread_id: str, endpoint: str) -> list[str]:
+        """Returns ids: of the last job that ended on a kept thread, and of the open jobs in the order of their turns.
+
+        A job that continues the thread now comes after the last of them. Raises ThreadNotFound.
+        """
+        ended, turns = self.store.jobs_on_thread(endpoint, thread_id)
+        states = self.store.states(turns)
+        return [ended, *(job_id for job_id in turns if states.get(job_id) in OPEN)]
+
+    def applied_profiles(self) -> set[tuple[str, str]]:
+        """Returns the endpoints and profiles for which an assistant exists."""
+        return set(self.store.assistants())
 
     def leftovers(self) -> list[Leftover]:
         """Returns the remote objects that still have to be deleted after their jobs have ended."""

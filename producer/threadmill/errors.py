@@ -10,6 +10,7 @@
   - KeyConflict       the idempotency key belongs to a job with different content
   - JobNotFound       there is no record with this id: never enqueued here, or no longer kept
     - InvalidJobId    the text is not a job id
+  - JobNotEnded       the job is open, and only jobs that have ended can be deleted
   - UnreadableRecord  the job's record is damaged, or a newer version wrote it
     - NewerRecord     a newer version wrote it, and this version does not know all of it
   - BatchNotFound     no batch with this name is kept
@@ -104,6 +105,11 @@ class InvalidJobId(JobNotFound):
 
     def __init__(self, job_id: object) -> None:
         ThreadmillError.__init__(self, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
+
+
+class JobNotEnded(ThreadmillError):
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(f"job {job_id} is {state}: cancel it, and delete it when it has ended")
 
 
 class UnreadableRecord(ThreadmillError):

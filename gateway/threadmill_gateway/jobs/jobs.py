@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from threadmill.errors import JobNotFound, WaitTimeout
+from threadmill.errors import WaitTimeout
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL
 from threadmill.store.records import JobRecord
-from threadmill_gateway.callers import Caller, Enqueuer, Reader
+from threadmill_gateway.callers import Enqueuer, Reader, record_of
 from threadmill_gateway.jobs.views import JobView
 from threadmill_gateway.problems import Problem, documented
 from threadmill_gateway.state import Gateway, Served
@@ -66,14 +66,6 @@ async def get(
     if record.state not in TERMINAL:
         response.headers["Retry-After"] = str(_ASK_AGAIN_S)
     return JobView.of(record)
-
-
-async def record_of(gateway: Gateway, caller: Caller, job_id: str) -> JobRecord:
-    """Returns the record of a job. Raises JobNotFound also for a job that the caller may not see."""
-    record = await gateway.client.get(job_id)
-    if not caller.sees(record):
-        raise JobNotFound(job_id)
-    return record
 
 
 async def _after(gateway: Gateway, record: JobRecord, wait_s: float) -> JobRecord:

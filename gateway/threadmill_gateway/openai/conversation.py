@@ -38,8 +38,8 @@ def read_conversation(
     messages: list[Message] = []
     instructions: list[str] = []
     for item in items:
-        role = _role(item)
         read_item(item)
+        role = _role(item)
         content = _content(item, read_part)
         item.end()
         message = _message({"role": role if role == "assistant" else "user", "content": content}, item)

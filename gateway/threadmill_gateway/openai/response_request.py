@@ -82,7 +82,7 @@ def _read_item(item: Fields) -> None:
     """Reads what an item has besides a role and content. Items of earlier responses have an id and a status."""
     kind = item.text("type")
     if kind not in (None, "message"):
-        raise unsupported(item.path("type"), f"is {kind!r:.100}: only messages are.")
+        raise unsupported(item.path("type"), f"is {kind!r:.100}: send messages only; tools run in the workers.")
     for name in ("id", "status"):
         item.text(name)
     item.only("phase")

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any, cast
 
 from threadmill.errors import (
+    JobNotEnded,
     JobNotFound,
     StoreUnavailable,
     UnreadableRecord,
@@ -235,6 +236,15 @@ class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, U
         if state == "missing":
             raise JobNotFound(job_id)
         return _state(job_id, state)
+
+    def delete(self, job_id: str) -> None:
+        """Deletes the record of a job that has ended. Raises JobNotFound, JobNotEnded."""
+        check_id(job_id)
+        [outcome] = self._run("jobs/delete", id=job_id)
+        if outcome == "missing":
+            raise JobNotFound(job_id)
+        if outcome != "deleted":
+            raise JobNotEnded(job_id, outcome)
 
     def redrive_many(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """Enqueues failed or cancelled jobs again, a few hundred per round trip. Returns their states now.

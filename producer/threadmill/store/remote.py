@@ -50,6 +50,18 @@ class RemoteStore(Connection):
             if outcome == "forgotten":
                 return
 
+    def jobs_on_thread(self, endpoint: str, thread_id: str) -> tuple[str, list[str]]:
+        """Returns the last job that ended on a kept thread, and those that take turns on it. Raises ThreadNotFound."""
+        name = keys.thread_name(endpoint, thread_id)
+        with self._translate_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hget(self._keys.threads, name)
+            pipe.zrange(self._keys.turns(name), 0, -1)
+            entry, turns = pipe.execute()
+        kept = read(KeptThread, entry, f"kept thread {name}") if entry else None
+        if kept is None:
+            raise ThreadNotFound(thread_id)
+        return kept.job_id, turns
+
     def assistants(self) -> dict[tuple[str, str], Applied]:
         """Returns the applied profiles, by endpoint and profile."""
         with self._translate_errors():

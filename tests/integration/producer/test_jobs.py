@@ -8,7 +8,7 @@ import uuid
 import pytest
 import redis
 
-from threadmill import FailureKind, JobNotFound, JobState, WaitTimeout
+from threadmill import FailureKind, JobNotEnded, JobNotFound, JobState, WaitTimeout
 from threadmill.errors import BatchNotFound
 
 pytestmark = pytest.mark.integration
@@ -104,6 +104,23 @@ BOOKKEEPING = {"leases", "leftovers", "workers", "threads", "slots", "pools"}
 
 @pytest.mark.settings(result_ttl_s=100, failed_ttl_s=200, celery_results=True)
 @pytest.mark.endpoint(max_reruns=0)
+async def test_a_job_that_has_ended_can_be_deleted(worker, store, settings):
+    job_id = worker.create(key="order-1")
+    with pytest.raises(JobNotEnded, match="queued"):
+        worker.client.delete(job_id)
+    await worker.see_through(job_id)
+
+    worker.client.delete(job_id)
+
+    with pytest.raises(JobNotFound):
+        worker.client.get(job_id)
+    with pytest.raises(JobNotFound):
+        worker.client.delete(job_id)
+    assert worker.client.jobs() == []
+    assert [key for key in store.scan_iter(f"{settings.key_prefix}:*") if job_id in key or "order-1" in key] == []
+    assert worker.client.enqueue({"prompt": "Hello", "key": "order-1"}).is_new
+
+
 async def test_all_keys_of_an_ended_job_expire(worker, store, settings):
     await worker.run(key="one", batch="b")
     await worker.run(assistant="asst_failed", key="two", batch="b")

@@ -65,6 +65,7 @@ CASES = {
     "jobs/finish": ([CLAIM], FINISH[1], ["finished"], ["failed"]),
     "jobs/request_cancel": ([CLAIM], ID, ["running"], ["running"]),
     "jobs/redrive": ([CLAIM, FINISH], ID | {"celery_key": "celery-task-meta-j"}, ["queued"], ["queued"]),
+    "jobs/delete": ([CLAIM, FINISH], ID, ["deleted"], ["missing"]),
     "jobs/watch": ([CLAIM], ID, None, None),
     "jobs/rescue": ([EXPIRED], {"worker": "w", "limit": 9, "interruptions": 9}, ["rescued", "j", 1], ["rescued"]),
     "queue/dispatch": ([SLOTS], {}, ["dispatched", 0], ["dispatched", 0]),

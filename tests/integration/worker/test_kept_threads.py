@@ -49,6 +49,21 @@ async def test_a_thread_is_listed_from_its_first_job_on(worker, job_store):
     assert thread.things == {"file-1": "file", "vs_1": "vector_store"}
 
 
+async def test_the_jobs_on_a_kept_thread_are_in_the_order_of_their_turns(worker, job_store):
+    first = worker.create(keep_thread=True)
+    await job_store.take(first)
+    await end(job_store, first, "thread_x")
+    assert worker.client.jobs_on_thread("thread_x", "emulator") == [first]
+
+    later = [worker.create(thread="thread_x") for _ in range(2)]
+    assert worker.client.jobs_on_thread("thread_x", "emulator") == [first, *later]
+
+    worker.client.cancel(later[0])
+    assert worker.client.jobs_on_thread("thread_x", "emulator")[1:] == later[1:]
+    with pytest.raises(ThreadNotFound):
+        worker.client.jobs_on_thread("thread_y", "emulator")
+
+
 async def test_a_job_on_a_kept_thread_counts_as_its_use(worker, job_store):
     first, second = worker.create(keep_thread=True), worker.create(thread="thread_x")
     await job_store.take(first)

@@ -18,6 +18,7 @@ OF_PRODUCER = [
     "batches/limit",
     "endpoints/resume",
     "jobs/create",
+    "jobs/delete",
     "jobs/finish",
     "jobs/request_cancel",
     "jobs/redrive",

@@ -184,8 +184,8 @@ def test_items_become_messages(read):
 @pytest.mark.parametrize(
     ("item", "param"),
     [
-        ({"type": "function_call_output", "call_id": "c", "output": "x"}, "input[1].role"),
-        ({"type": "item_reference", "id": "x"}, "input[1].role"),
+        ({"type": "function_call_output", "call_id": "c", "output": "x"}, "input[1].type"),
+        ({"type": "item_reference", "id": "x"}, "input[1].type"),
         ({"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}, "input[1].content[0].type"),
         ({"role": "user", "content": [{"type": "input_audio"}]}, "input[1].content[0].type"),
         (
