@@ -59,7 +59,13 @@ def _fields(form: FormData, known: Collection[str]) -> dict[str, str]:
 
 
 async def add_upload(
-    gateway: Gateway, caller: Caller, form: Form, *, purpose: str, lifetime_s: int | None = None, until_used: bool = False
+    gateway: Gateway,
+    caller: Caller,
+    form: Form,
+    *,
+    purpose: str,
+    lifetime_s: int | None = None,
+    until_used: bool = False,
 ) -> Upload:
     """Stores the file of a form as the caller's. Raises UploadTooLarge, UploadNotStored; then nothing is stored."""
     settings = gateway.settings

@@ -43,7 +43,9 @@ async def upload(
     request: Request,
     gateway: Served,
     caller: Enqueuer,
-    keep: Annotated[bool, Query(description="Keep it until it expires; else until the jobs that use it have ended.")] = False,
+    keep: Annotated[
+        bool, Query(description="Keep it until it expires; else until the jobs that use it have ended.")
+    ] = False,
 ) -> FileView:
     """Upload a file for jobs, in the field `file` of a form."""
     async with form_of(request, ()) as form:

@@ -7,19 +7,16 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
-from itertools import islice
-from typing import BinaryIO
 
 from threadmill.async_client import AsyncClient
-from threadmill.client import Client
-from threadmill.errors import BatchNotFound, InvalidJob, KeyConflict, SettingsError, ThreadmillError, UploadNotFound
-from threadmill.job.file_batch import UNFINISHED, FileBatchPhase, KeptFileBatch, LineError
+from threadmill.errors import BatchNotFound, InvalidJob, SettingsError, ThreadmillError, UploadNotFound
+from threadmill.job.file_batch import UNFINISHED, FileBatch, FileBatchPhase, KeptFileBatch, LineError
 from threadmill.upload_files import UploadFiles
-from threadmill_gateway.openai import batch_lines, chat_request, response_request
-from threadmill_gateway.openai.batch_lines import LINES, Line, job_of_line, line_error, read_line
-from threadmill_gateway.openai.errors import ApiError, refusal_of
+from threadmill_gateway.openai.batch_file import check_lines, enqueue_lines, next_lines
+from threadmill_gateway.openai.batch_lines import LINES
+from threadmill_gateway.openai.errors import ApiError
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +34,6 @@ _BATCHES = 8
 
 #: Errors that a batch names.
 _ERRORS = 100
-
-#: Bytes of a line. A longer one is wrong.
-LINE_BYTES = 10_000_000
 
 
 class BatchEnqueueing:
@@ -123,48 +117,46 @@ class BatchEnqueueing:
 
     async def _validate(self, kept: KeptFileBatch) -> None:
         """Checks all lines. The batch fails if one is wrong."""
-        errors, number, seen = list[LineError](), 0, set[str]()
+        errors, number, total, seen = list[LineError](), 0, 0, set[str]()
         with self._files.opened(kept.made.upload_id) as (_, file):
-            while lines := await asyncio.to_thread(_next, file, _AT_ONCE):
-                found = await self._client.call(partial(_checked, kept=kept, lines=lines, before=number, seen=seen))
-                errors += found
-                number += len(lines)
+            while lines := await asyncio.to_thread(next_lines, file, number, _AT_ONCE):
+                errors += await self._client.call(partial(check_lines, made=kept.made, lines=lines, seen=seen))
+                number = lines[-1].number
+                total += sum(1 for line in lines if line.text)
                 if number > LINES:
-                    errors.append(
-                        LineError(line=None, message=f"The file has more than {LINES:,} lines.", code="too_many_requests")
-                    )
+                    message = f"The file has more than {LINES:,} lines."
+                    errors.append(LineError(line=None, message=message, code="too_many_requests"))
                 if len(errors) >= _ERRORS or number > LINES:
                     break
                 if not await self._holds(kept.made.id):
                     return  # another gateway checks them from the start
-        if number == 0:
+        if total == 0 and not errors:
             errors.append(LineError(line=None, message="The file has no lines.", code="empty_file"))
         if errors:
             await self._fail(kept, errors[:_ERRORS])
             return
         now = await self._client.call(lambda client: client.store.now())
-        await self._change(kept, phase=FileBatchPhase.ENQUEUEING, total=number, began_at=now)
+        await self._change(kept, phase=FileBatchPhase.ENQUEUEING, total=total, began_at=now)
 
     async def _enqueue(self, kept: KeptFileBatch) -> bool:
         """Enqueues lines until all are jobs. Returns False if the rest has to wait for its owner's jobs."""
-        made, state = kept
-        done = state.enqueued
+        made, done = kept.made, kept.state.enqueued
         with self._files.opened(made.upload_id) as (_, file):
-            await asyncio.to_thread(_skip, file, done)
-            while (room := await self._room(kept)) > 0 and (lines := await asyncio.to_thread(_next, file, room)):
-                await self._client.call(partial(_enqueued, kept=kept, lines=lines, before=done))
-                done += len(lines)
+            await asyncio.to_thread(next_lines, file, 0, done)
+            while (room := await self._room(made)) > 0:
+                lines = await asyncio.to_thread(next_lines, file, done, room)
+                if not lines:
+                    await self._change(kept, phase=FileBatchPhase.ENQUEUED)
+                    return True
+                await self._client.call(partial(enqueue_lines, made=made, lines=lines))
+                done = lines[-1].number
                 await self._change(kept, enqueued=done)
                 if not await self._holds(made.id) or await self._is_cancelled(made.id):
                     return True
-        if done < state.total:
-            return False
-        await self._change(kept, phase=FileBatchPhase.ENQUEUED)
-        return True
+        return False
 
-    async def _room(self, kept: KeptFileBatch) -> int:
+    async def _room(self, made: FileBatch) -> int:
         """Returns how many lines can be enqueued now."""
-        made = kept.made
         if made.owner is None or made.max_open_jobs is None:
             return _AT_ONCE
         return max(0, min(_AT_ONCE, made.max_open_jobs - await self._client.open_jobs(made.owner)))
@@ -198,68 +190,3 @@ class BatchEnqueueing:
 
     async def _change(self, kept: KeptFileBatch, **fields: object) -> None:
         await self._client.call(lambda client: client.store.change_file_batch(kept.made.id, **fields))
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yields the lines that are not blank; a line that is too long is cut, so that it is no valid JSON."""
-    while line := file.readline(LINE_BYTES + 1):
-        rest = line
-        while not rest.endswith(b"\n") and (rest := file.readline(LINE_BYTES)):
-            pass
-        if line.strip():
-            yield line
-
-
-def _next(file: BinaryIO, number: int) -> list[bytes]:
-    return list(islice(_lines(file), number))
-
-
-def _skip(file: BinaryIO, number: int) -> None:
-    for _ in islice(_lines(file), number):
-        pass
-
-
-def _checked(client: Client, *, kept: KeptFileBatch, lines: list[bytes], before: int, seen: set[str]) -> list[LineError]:
-    """Returns what is wrong with the lines. `seen`: the custom_ids of earlier lines, to which theirs are added."""
-    errors = []
-    for number, text in enumerate(lines, before + 1):
-        try:
-            line = _read(client, kept, text)
-            if line.custom_id in seen:
-                raise ApiError(
-                    400, f"The custom_id {line.custom_id!r} is that of an earlier line.",
-                    param="custom_id", code="duplicate_custom_id",
-                )
-            seen.add(line.custom_id)
-            _check(client, kept, number, line)
-        except ApiError as error:
-            errors.append(line_error(number, error))
-    return errors
-
-
-def _check(client: Client, kept: KeptFileBatch, number: int, line: Line) -> None:
-    """Raises ApiError if the job of a line cannot be enqueued."""
-    made = kept.made
-    params = chat_request.PARAMS if made.route == batch_lines.CHAT else response_request.PARAMS
-    try:
-        job = client.check(job_of_line(made, number, line))
-    except (InvalidJob, SettingsError) as error:
-        raise refusal_of(error, params) from None
-    if job.paths:
-        raise ApiError(400, "A job over HTTP cannot name a local file: use a URL or a data URL.", code="invalid_value")
-    if made.endpoints is not None and job.endpoint not in made.endpoints:
-        reason = f"The API key may not use the endpoint {job.endpoint!r}: use {', '.join(made.endpoints)}."
-        raise ApiError(403, reason, param="model", code="permission_denied")
-
-
-def _enqueued(client: Client, *, kept: KeptFileBatch, lines: list[bytes], before: int) -> None:
-    """Enqueues some lines. One that was enqueued before is left as it is."""
-    jobs = [job_of_line(kept.made, number, _read(client, kept, text)) for number, text in enumerate(lines, before + 1)]
-    try:
-        client.enqueue_many(jobs)
-    except KeyConflict as error:  # the settings changed between two gateways: the first ones hold
-        log.warning("batch %s: %s", kept.made.id, error)
-
-
-def _read(client: Client, kept: KeptFileBatch, text: bytes) -> Line:
-    return read_line(text, kept.made.route, client.settings)

@@ -42,9 +42,7 @@ Enqueueing = Annotated[BatchEnqueueing, Depends(_enqueueing)]
 
 
 @router.post("", responses=documented(HTTPStatus.NOT_FOUND))
-async def create(
-    gateway: Served, caller: Enqueuer, enqueueing: Enqueueing, body: Annotated[Any, Body()]
-) -> Response:
+async def create(gateway: Served, caller: Enqueuer, enqueueing: Enqueueing, body: Annotated[Any, Body()]) -> Response:
     """Create a batch of the lines of a file. They are checked first: if one is wrong, no line becomes a job."""
     made = await _made(gateway, caller, Fields(body))
     await gateway.client.call(lambda client: client.store.add_file_batch(made))
@@ -59,9 +57,7 @@ async def list_batches(
     """List batches, the newest first."""
     if after is not None and await batch_of(gateway, caller, after) is None:
         raise invalid("after", "is the id of no batch.")
-    found = await gateway.client.call(
-        lambda client: client.store.file_batches(owner_of(caller), limit + 1, after)
-    )
+    found = await gateway.client.call(lambda client: client.store.file_batches(owner_of(caller), limit + 1, after))
     objects = await _objects(gateway, found[:limit])
     ends = {"first_id": objects[0]["id"], "last_id": objects[-1]["id"]} if objects else {}
     return JSONResponse(page(objects, **ends, has_more=len(found) > limit))
@@ -105,7 +101,9 @@ async def _made(gateway: Gateway, caller: Caller, fields: Fields) -> FileBatch:
     if upload is None:
         raise invalid("input_file_id", f"there is no file {upload_id!r:.100}; upload one with purpose batch.")
     if upload.purpose != "batch":
-        raise invalid("input_file_id", f"was uploaded with purpose {upload.purpose!r:.100}: upload it with purpose batch.")
+        raise invalid(
+            "input_file_id", f"was uploaded with purpose {upload.purpose!r:.100}: upload it with purpose batch."
+        )
     batch_id, owner = new_file_batch_id(), caller.name
     now = await gateway.client.call(lambda client: client.store.now())
     return FileBatch(

@@ -80,7 +80,9 @@ async def list_files(
 async def get(file_id: str, gateway: Served, caller: Reader) -> Response:
     """Read what is known of a file."""
     if (made := await output_file(gateway, caller, file_id)) is not None:
-        return JSONResponse(_object(file_id, made.name, await output_size(gateway, made), made.created_at, "batch_output"))
+        return JSONResponse(
+            _object(file_id, made.name, await output_size(gateway, made), made.created_at, "batch_output")
+        )
     with _translated(file_id):
         return JSONResponse(file_object(await upload_of(gateway, caller, file_id)))
 
@@ -163,4 +165,6 @@ async def _check_unused(gateway: Gateway, file_id: str) -> None:
     """Raises ApiError while the lines of a file become jobs."""
     for kept in await gateway.client.call(lambda client: client.store.enqueueing_file_batches()):
         if kept.made.upload_id == file_id:
-            raise ApiError(400, f"The file is in use by the batch {kept.made.id}: cancel it, or wait.", code="file_in_use")
+            raise ApiError(
+                400, f"The file is in use by the batch {kept.made.id}: cancel it, or wait.", code="file_in_use"
+            )

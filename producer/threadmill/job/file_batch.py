@@ -18,7 +18,7 @@ class FileBatchPhase(StrEnum):
 
     VALIDATING = "validating"  #: no line is a job yet
     FAILED = "failed"  #: a line is wrong; no line becomes a job
-    ENQUEUEING = "enqueueing"  #: all lines are right; the first `enqueued` lines are jobs
+    ENQUEUEING = "enqueueing"  #: all lines are right, and become jobs
     ENQUEUED = "enqueued"  #: every line is a job
     STOPPED = "stopped"  #: it was cancelled: no more lines become jobs, and open jobs were asked to end
 
@@ -56,8 +56,8 @@ class FileBatchState(StoredModel):
     """What has become of its lines."""
 
     phase: FileBatchPhase = FileBatchPhase.VALIDATING
-    total: int = 0  #: lines; 0: not yet known
-    enqueued: int = 0  #: the first lines, which are jobs
+    total: int = 0  #: lines that are not blank; 0: not yet known
+    enqueued: int = 0  #: the first lines, which are jobs; blank ones count
     errors: tuple[LineError, ...] = ()
     began_at: AwareDatetime | None = None  #: when all lines had been found right
     failed_at: AwareDatetime | None = None

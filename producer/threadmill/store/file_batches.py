@@ -42,7 +42,9 @@ class FileBatchStore(Connection):
             top = "+inf" if score is None else f"({score!r}"
             ids = cast(
                 list[str],
-                self._redis.zrange(key, cast(Any, top), cast(Any, "-inf"), desc=True, byscore=True, offset=0, num=limit),
+                self._redis.zrange(
+                    key, cast(Any, top), cast(Any, "-inf"), desc=True, byscore=True, offset=0, num=limit
+                ),
             )
         found = dict(zip(ids, self._read_file_batches(ids), strict=True))
         if expired := [batch_id for batch_id, each in found.items() if each is None]:
