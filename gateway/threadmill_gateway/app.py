@@ -17,8 +17,9 @@ from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_gateway import health
+from threadmill_gateway.jobs import events, jobs
 from threadmill_gateway.jobs import files as job_files
-from threadmill_gateway.jobs import jobs
+from threadmill_gateway.key_ring import KeyRing
 from threadmill_gateway.limits import BodyLimit
 from threadmill_gateway.openai import batches, chat, files, models, responses
 from threadmill_gateway.openai.batch_enqueueing import BatchEnqueueing
@@ -42,7 +43,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncClient(settings) as client:
-            app.state.gateway = Gateway(client, options)
+            app.state.gateway = Gateway(client, options, KeyRing(client))
             app.state.batch_enqueueing = BatchEnqueueing(client)
             async with app.state.batch_enqueueing.running():
                 yield
@@ -56,7 +57,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         responses=_EVERYWHERE,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply, uploads=_upload_limits(settings))
-    for routes in (health, jobs, job_files, models, responses, chat, files, batches):
+    for routes in (health, jobs, events, job_files, models, responses, chat, files, batches):
         app.include_router(routes.router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
@@ -64,6 +65,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
 
 
 def _upload_limits(settings: Settings) -> dict[str, int]:
+    """Returns the paths that take files, with the limits of their bodies."""
     limit = settings.upload_limit_bytes + FORM_BYTES
     return {each.router.prefix: limit for each in (files, job_files)}
 
@@ -129,8 +131,11 @@ _EVERYWHERE: dict[int | str, dict[str, Any]] = {
     status: {"description": HTTPStatus(status).phrase, "model": ProblemBody, "content": {MEDIA_TYPE: {}}}
     for status in (
         HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
     )
 }

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 
 from threadmill.errors import (
     BatchNotFound,
+    InvalidCursor,
     InvalidEntryId,
     InvalidJob,
     JobNotEnded,
@@ -38,6 +39,7 @@ _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
     (UploadTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidJob, HTTPStatus.UNPROCESSABLE_ENTITY),
     (KeyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),  # as draft-ietf-httpapi-idempotency-key-header says
+    (InvalidCursor, HTTPStatus.UNPROCESSABLE_ENTITY),
     (InvalidEntryId, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SettingsError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ThreadInUse, HTTPStatus.CONFLICT),

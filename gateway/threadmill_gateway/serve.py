@@ -1,14 +1,23 @@
 """Runs the gateway until SIGTERM or Ctrl-C."""
 
+import logging
+from contextlib import closing
+from dataclasses import replace
+from ipaddress import ip_address
+
 import uvicorn
 
 from threadmill import log
+from threadmill.client import Client
+from threadmill.errors import SettingsError, StoreUnavailable
 from threadmill.settings.settings import Settings
 from threadmill_gateway.app import create_app
 from threadmill_gateway.options import GatewayOptions
 
 #: How long a shutdown waits for requests in progress. Streams of events end with it; their readers continue elsewhere.
 GRACE_S = 5
+
+_log = logging.getLogger(__name__)
 
 
 def serve(
@@ -20,10 +29,13 @@ def serve(
     forwarded_allow_ips: str = "",
     log_level: str = "info",
 ) -> None:
-    """Serves on `host` and `port`. `forwarded_allow_ips`: proxies whose X-Forwarded-* headers count, with commas."""
+    """Serves on `host` and `port`. `forwarded_allow_ips`: proxies whose X-Forwarded-* headers count, with commas.
+
+    Raises SettingsError if other machines can reach `host` and there are no API keys.
+    """
     log.configure(log_level)
     uvicorn.run(
-        create_app(settings, options),
+        create_app(settings, guarded(settings, options, host)),
         host=host,
         port=port,
         log_config=None,
@@ -34,3 +46,32 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
         ws="none",
     )
+
+
+def guarded(settings: Settings, options: GatewayOptions, host: str) -> GatewayOptions:
+    """Returns the options for an address: without API keys, only this machine may call. Raises SettingsError."""
+    is_own = is_loopback(host)
+    try:
+        with closing(Client(settings).store) as store:
+            has_keys = bool(store.api_keys())
+    except StoreUnavailable as error:
+        _log.warning("the gateway starts, but %s", error)
+    else:
+        if not has_keys and not is_own:
+            raise SettingsError(
+                f"other machines can reach {host}, and there are no API keys: create one for each caller "
+                "(threadmill keys create NAME), or leave --host out"
+            )
+        if not has_keys:
+            _log.warning(
+                "there are no API keys: everybody on this machine may do everything, also through a proxy on it"
+            )
+    return replace(options, open_without_keys=is_own)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address to listen on."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,4 +1,4 @@
-"""What all routes share: the client, and the options of the gateway."""
+"""What all routes share: the client, the options of the gateway, and the API keys."""
 
 from dataclasses import dataclass
 from typing import Annotated, cast
@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from threadmill.async_client import AsyncClient
 from threadmill.settings.settings import Settings
+from threadmill_gateway.key_ring import KeyRing
 from threadmill_gateway.options import GatewayOptions
 
 
@@ -15,6 +16,7 @@ from threadmill_gateway.options import GatewayOptions
 class Gateway:
     client: AsyncClient
     options: GatewayOptions
+    keys: KeyRing
 
     @property
     def settings(self) -> Settings:

@@ -111,12 +111,12 @@ async def content_of(gateway: Gateway, upload: Upload) -> AsyncGenerator[bytes, 
 
 def owner_of(caller: Caller) -> str | None:
     """Returns whose uploads and batches a caller sees; None: those of all."""
-    return caller.name
+    return None if caller.operates else caller.name
 
 
 def owns(caller: Caller, owner: str | None) -> bool:
     """Whether a caller sees what belongs to this owner."""
-    return owner_of(caller) in (None, owner)
+    return caller.operates or caller.name == owner
 
 
 def _refused(field: str, reason: str, remedy: str) -> Problem:

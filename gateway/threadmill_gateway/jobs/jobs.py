@@ -1,17 +1,21 @@
-"""`/v1/jobs`: enqueue a job, read it, wait for it."""
+"""`/v1/jobs`: enqueue a job, read it, wait for it, list, cancel and redrive jobs."""
 
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
+from pydantic import AwareDatetime
 
 from threadmill.errors import WaitTimeout
 from threadmill.job.prompt import PromptJob
-from threadmill.job.result import TERMINAL
+from threadmill.job.result import TERMINAL, JobState
+from threadmill.names import Name
 from threadmill.store.records import JobRecord
-from threadmill_gateway.callers import Enqueuer, Reader, record_of
-from threadmill_gateway.jobs.views import JobView
+from threadmill_gateway import enqueueing
+from threadmill_gateway.callers import Caller, Enqueuer, Reader, record_of
+from threadmill_gateway.jobs.owned_batches import hiding_others
+from threadmill_gateway.jobs.views import JobList, JobView
 from threadmill_gateway.problems import Problem, documented
 from threadmill_gateway.state import Gateway, Served
 
@@ -38,12 +42,44 @@ async def enqueue(
     job: PromptJob, gateway: Served, caller: Enqueuer, response: Response, idempotency_key: IdempotencyKey = None
 ) -> JobView:
     """Enqueue a job. Returns it at once; `GET /v1/jobs/{id}?wait=30` waits for its result."""
-    handle = await gateway.client.enqueue(_with_key(job, idempotency_key))
+    handle = await enqueueing.enqueue(gateway, caller, _with_key(job, idempotency_key))
     response.headers["Location"] = f"{gateway.options.root_path}/v1/jobs/{handle.id}"
     if not handle.is_new:
         response.status_code = HTTPStatus.OK
         response.headers["Idempotency-Replayed"] = "true"
-    return JobView.of(await record_of(gateway, caller, handle.id))
+    return _view(gateway, caller, await record_of(gateway, caller, handle.id))
+
+
+@router.get("", responses=documented(HTTPStatus.NOT_FOUND))
+async def list_jobs(
+    gateway: Served,
+    caller: Reader,
+    state: JobState | None = None,
+    batch: Name | None = None,
+    endpoint: str | None = None,
+    tenant: Annotated[Name | None, Query(description="Only for operators: others see their own jobs.")] = None,
+    since: Annotated[
+        AwareDatetime | None, Query(description="Created (or, in a list of all jobs, changed) since.")
+    ] = None,
+    until: Annotated[AwareDatetime | None, Query(description="And before this time.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
+) -> JobList:
+    """List jobs, the latest first. A page may have fewer than `limit` although `next_cursor` says that more follow."""
+    if not caller.operates and tenant not in (None, caller.name):
+        raise Problem(HTTPStatus.FORBIDDEN, f"the API key {caller.name} sees only its own jobs", "leave `tenant` out")
+    with hiding_others(caller, batch):
+        page = await gateway.client.job_page(
+            state=state,
+            batch=None if batch is None else caller.stored_batch(batch),
+            endpoint=endpoint,
+            tenant=tenant if caller.operates else caller.name,
+            since=since,
+            until=until,
+            limit=limit,
+            cursor=cursor,
+        )
+    return JobList(data=[_view(gateway, caller, record) for record in page.jobs], next_cursor=page.next_cursor)
 
 
 @router.get("/{job_id}", responses=documented(HTTPStatus.NOT_FOUND))
@@ -65,7 +101,28 @@ async def get(
         record = await _after(gateway, record, wait)
     if record.state not in TERMINAL:
         response.headers["Retry-After"] = str(_ASK_AGAIN_S)
-    return JobView.of(record)
+    waits_for = await gateway.client.waits_for(job_id) if record.state is JobState.QUEUED else None
+    return _view(gateway, caller, record, waits_for)
+
+
+@router.post("/{job_id}/cancel", responses=documented(HTTPStatus.NOT_FOUND))
+async def cancel(job_id: str, gateway: Served, caller: Enqueuer) -> JobView:
+    """Cancel a job. A running one ends after its worker has stopped the remote run; one that has ended stays so."""
+    await record_of(gateway, caller, job_id)
+    await gateway.client.cancel(job_id)
+    return _view(gateway, caller, await record_of(gateway, caller, job_id))
+
+
+@router.post("/{job_id}/redrive", responses=documented(HTTPStatus.NOT_FOUND))
+async def redrive(job_id: str, gateway: Served, caller: Enqueuer) -> JobView:
+    """Enqueue a failed or cancelled job again. Any other job stays as it is."""
+    await record_of(gateway, caller, job_id)
+    await gateway.client.redrive(job_id)
+    return _view(gateway, caller, await record_of(gateway, caller, job_id))
+
+
+def _view(gateway: Gateway, caller: Caller, record: JobRecord, waits_for: str | None = None) -> JobView:
+    return JobView.of(record, caller, gateway.options.root_path, waits_for)
 
 
 async def _after(gateway: Gateway, record: JobRecord, wait_s: float) -> JobRecord:

@@ -109,13 +109,15 @@ async def _made(gateway: Gateway, caller: Caller, fields: Fields) -> FileBatch:
     return FileBatch(
         id=batch_id,
         owner=owner,
-        batch=f"{owner}.{batch_id}" if owner else batch_id,
+        batch=caller.stored_batch(batch_id),
         route=str(route),
         upload_id=upload_id,
         completion_window=WINDOW,
         metadata=metadata,
         created_at=now,
         deadline_at=now + timedelta(seconds=WINDOW_S),
+        endpoints=caller.key.endpoints if caller.key else None,
+        max_open_jobs=caller.key.max_open_jobs if caller.key else None,
     )
 
 

@@ -32,7 +32,7 @@ async def continued(
         *_, last = await gateway.client.jobs_on_thread(thread, endpoint)
     except ThreadNotFound:
         raise _refusal(f"The thread of the response '{previous}' was deleted.") from None
-    if last != record.id and not await _has_key(gateway, last, key):
+    if last != record.id and not (key and await _has_key(gateway, last, caller.stored_key(key))):
         latest = id_of(RESPONSE, last)
         raise _refusal(f"The response '{previous}' was continued by '{latest}': continue from the last one.")
     return job.model_copy(update={"thread": thread})
@@ -55,10 +55,8 @@ def _thread_of(record: JobRecord, previous: str) -> tuple[str, str]:
     return record.result.thread_id, record.endpoint or ""
 
 
-async def _has_key(gateway: Gateway, job_id: str, key: str | None) -> bool:
+async def _has_key(gateway: Gateway, job_id: str, key: str) -> bool:
     """Whether the job has this idempotency key: the request was sent before."""
-    if key is None:
-        return False
     try:
         return (await gateway.client.get(job_id)).job.key == key
     except JobNotFound:

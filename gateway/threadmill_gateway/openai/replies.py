@@ -62,8 +62,11 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Returns the errors that a route may answer with, for OpenAPI."""
     always = (
         HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
     )
     return {int(each): {"description": each.phrase, "model": ErrorReply} for each in (*always, *statuses)}

@@ -9,6 +9,7 @@ from fastapi import Header, Request
 from threadmill.errors import InvalidJob, KeyConflict, SettingsError
 from threadmill.job.prompt import PromptJob
 from threadmill.store.records import JobRecord
+from threadmill_gateway import enqueueing
 from threadmill_gateway.callers import Caller, record_of
 from threadmill_gateway.openai.errors import refusal_of
 from threadmill_gateway.openai.streams import EventStream
@@ -39,7 +40,7 @@ async def enqueue(
     if key is not None:
         job = job.model_copy(update={"key": key})
     try:
-        handle = await gateway.client.enqueue(job)
+        handle = await enqueueing.enqueue(gateway, caller, job)
     except (InvalidJob, SettingsError, KeyConflict) as error:
         raise refusal_of(error, params) from None
     return await record_of(gateway, caller, handle.id)

@@ -46,6 +46,11 @@ class _Progress(NamedTuple):
         return f"{milliseconds}-{is_state:d}-{number}-{self.characters}"
 
 
+def check_entry_id(entry_id: str) -> None:
+    """Raises InvalidEntryId if a text is not the `entry_id` of an event."""
+    _Progress.parse(entry_id)
+
+
 class EventReader:
     """Yields each event once; with `after`, only those after the event that has this `entry_id`.
 

@@ -1,14 +1,14 @@
 """A gateway per test, served on a loopback socket."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
 import httpx
 import pytest
 from tests.served import served
 
-from threadmill import Settings
+from threadmill import Client, Settings
 from threadmill_gateway.app import create_app
 from threadmill_gateway.options import GatewayOptions
 
@@ -34,6 +34,20 @@ async def http(gateway_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the gateway."""
     async with httpx.AsyncClient(base_url=gateway_url, timeout=60) as client:
         yield client
+
+
+@pytest.fixture
+async def caller(gateway_url: str, client: Client) -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
+    """Makes clients of the gateway, each with an API key of its own: call it before the gateway's first request."""
+    async with AsyncExitStack() as open_clients:
+
+        def make(name: str, **fields: Any) -> httpx.AsyncClient:
+            text = client.create_api_key(name, **fields).text
+            made = httpx.AsyncClient(base_url=gateway_url, timeout=60, headers={"Authorization": f"Bearer {text}"})
+            open_clients.push_async_callback(made.aclose)
+            return made
+
+        yield make
 
 
 @pytest.fixture

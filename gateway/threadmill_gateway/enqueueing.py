@@ -1,0 +1,108 @@
+"""Jobs of callers: what a job over HTTP may ask for, and whose it is."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from threadmill.async_client import AsyncJobHandle
+from threadmill.job.prompt import PromptJob
+from threadmill.names import NAME_RULE, is_name
+from threadmill.settings.settings import Settings
+from threadmill_gateway.callers import Caller
+from threadmill_gateway.problems import FieldError, Problem
+from threadmill_gateway.state import Gateway
+
+#: When a caller with too many open jobs may try again, in seconds: some job may have ended then.
+_FULL_RETRY_S = 5
+
+#: The longest idempotency key that can be stored, with the caller's name.
+_KEY_LENGTH = 512
+
+
+async def enqueue(gateway: Gateway, caller: Caller, job: PromptJob) -> AsyncJobHandle:
+    """Enqueues a job as the caller's. Raises Problem, and the errors of `Client.enqueue`."""
+    return (await enqueue_many(gateway, caller, [job]))[0]
+
+
+async def enqueue_many(gateway: Gateway, caller: Caller, jobs: Sequence[PromptJob]) -> list[AsyncJobHandle]:
+    """Enqueues jobs as the caller's, or none of them. Raises Problem, and the errors of `Client.enqueue_many`."""
+    owned = [owned_by(caller, job, gateway.settings) for job in jobs]
+    await _check_room(gateway, caller, len(owned))
+    return await gateway.client.enqueue_many(owned)
+
+
+def owned_by(caller: Caller, job: PromptJob, settings: Settings) -> PromptJob:
+    """Returns the job as the caller's. Raises Problem if it asks for what the caller may not have. PURE."""
+    if job.paths:
+        raise _refused(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "files" if any(file.path for file in job.files) else "images",
+            f"a job over HTTP cannot name a local file ({job.paths[0]!r:.100})",
+            "upload the file and name its id, or use a URL or a data URL for an image",
+        )
+    if caller.key is None:
+        return job
+    endpoint = settings.endpoint_name(job.endpoint) if job.endpoint is None else job.endpoint
+    if not caller.may_use(endpoint):
+        allowed = ", ".join(caller.key.endpoints or ())
+        reason = f"the API key {caller.name} may not use the endpoint {endpoint!r:.210}"
+        raise _refused(HTTPStatus.FORBIDDEN, "endpoint", reason, f"use {allowed}")
+    return job.model_copy(update={**_ownership(caller, job), **_secret(caller, job)})
+
+
+def _ownership(caller: Caller, job: PromptJob) -> dict[str, Any]:
+    """Returns the fields that make the job the caller's."""
+    if job.tenant not in (None, caller.name) and not caller.operates:
+        reason = f"the jobs of the API key {caller.name} have its name as `tenant`"
+        raise _refused(HTTPStatus.FORBIDDEN, "tenant", reason, "leave `tenant` out")
+    fields: dict[str, Any] = {"tenant": job.tenant or caller.name}
+    if job.key is not None:
+        fields["key"] = caller.stored_key(job.key)
+        if len(fields["key"]) > _KEY_LENGTH:
+            longest = _KEY_LENGTH - len(caller.stored_key(""))
+            reason = f"the idempotency key has more than {longest} characters"
+            raise _refused(HTTPStatus.UNPROCESSABLE_ENTITY, "key", reason, "use a shorter one")
+    if job.batch is not None:
+        fields["batch"] = caller.stored_batch(job.batch)
+        if not is_name(fields["batch"]):
+            reason = f"the name of the batch is too long: with the caller's name and a dot, {NAME_RULE}"
+            raise _refused(HTTPStatus.UNPROCESSABLE_ENTITY, "batch", reason, "use a shorter one")
+    return fields
+
+
+def _secret(caller: Caller, job: PromptJob) -> dict[str, Any]:
+    """Returns the variable with the secret that signs the job's callback: that of the caller's key."""
+    own = caller.key.callback_secret_env if caller.key else None
+    check_secret(caller, job.callback_secret_env)
+    if job.callback_url is None or job.callback_secret_env is not None:
+        return {}
+    return {"callback_secret_env": own}
+
+
+def check_secret(caller: Caller, variable: str | None) -> None:
+    """Raises Problem if the caller may not have its callbacks signed with the secret of this variable."""
+    own = caller.key.callback_secret_env if caller.key else None
+    if variable not in (None, own) and not caller.operates:
+        reason = f"the API key {caller.name} may not choose the secret that signs its callbacks"
+        remedy = "leave `callback_secret_env` out; an operator sets it with the key (--callback-secret-env)"
+        raise _refused(HTTPStatus.FORBIDDEN, "callback_secret_env", reason, remedy)
+
+
+async def _check_room(gateway: Gateway, caller: Caller, more: int) -> None:
+    """Raises Problem if the caller would have too many open jobs. Requests at the same time may exceed that a little:
+    each of them counts before it enqueues."""
+    limit = caller.key.max_open_jobs if caller.key else None
+    if caller.name is None or limit is None:
+        return
+    there = await gateway.client.open_jobs(caller.name)
+    if there + more > limit:
+        raise Problem(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"the API key {caller.name} may have {limit:,} open jobs, and has {there:,}",
+            "wait until jobs have ended, or cancel some",
+            headers={"Retry-After": str(_FULL_RETRY_S)},
+        )
+
+
+def _refused(status: HTTPStatus, field: str, reason: str, remedy: str) -> Problem:
+    return Problem(status, reason, remedy, errors=[FieldError(field=f"body.{field}", message=reason)])
