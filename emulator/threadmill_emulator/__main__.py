@@ -1,7 +1,9 @@
 """The command `python -m threadmill_emulator`."""
 
 import argparse
+import base64
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ from threadmill_emulator.scripting.markers import PARAMETERS
 from threadmill_emulator.scripting.options import CAPABILITIES, EXTRAS, SERVER_QUIRKS, Options
 from threadmill_emulator.scripting.profiles import NO_PROFILE, PROFILES
 from threadmill_emulator.scripting.scenarios import QUIRKS, SCENARIOS
+from threadmill_emulator.scripting.webhooks import WebhookPlan
 from threadmill_emulator.server import Server, listen
 
 LISTED = "\n".join(f"  {name}: {meaning}" for name, meaning in QUIRKS.items())
@@ -89,6 +92,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--without", default="", metavar="NAMES", help="capabilities this server lacks; see below")
     add("--with", dest="extras", default="", metavar="NAMES", help="extras and quirks this server has; see below")
     _add_limits(parser.add_argument_group("limits", "for each key and model; POST /_limits changes them").add_argument)
+    _add_webhooks(parser.add_argument_group("webhooks", "of background responses and batches").add_argument)
     add("--quiet", action="store_true", help="no summary on stderr at the end")
     given = parser.parse_args(argv)
     for option, names, known in (
@@ -109,7 +113,35 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         given.limits = parse(Limits, {name: getattr(given, name) for name in Limits.model_fields})
     except ApiError as error:
         parser.error(f"limits: {error.message}")
+    try:
+        plan = {"url": given.webhook_url, "times": given.webhook_times, "delay_s": given.webhook_delay_s}
+        given.webhooks, given.webhook_secret = parse(WebhookPlan, plan), _secret(given.webhook_secret_env)
+    except ApiError as error:
+        parser.error(f"webhooks: {error.message}")
+    except ValueError as error:
+        parser.error(f"--webhook-secret-env: {error}")
     return given
+
+
+def _add_webhooks(add: Callable[..., argparse.Action]) -> None:
+    add("--webhook-url", metavar="URL", help="where they are sent (default: nowhere); POST /_webhooks changes it")
+    add("--webhook-secret-env", metavar="NAME", help="variable with the secret that signs them, whsec_...")
+    add("--webhook-times", type=int, default=1, metavar="N", help="send each so often; 0: it gets lost (default: 1)")
+    add("--webhook-delay-s", type=_duration, default=0.0, metavar="S", help="send each so late (default: %(default)s)")
+
+
+def _secret(variable: str | None) -> str | None:
+    """Returns the secret in a variable. Raises ValueError, without its value, if it is none."""
+    if variable is None:
+        return None
+    secret = os.environ.get(variable, "").strip()
+    try:
+        base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        raise ValueError(f"the value of {variable} is not whsec_ and base64") from None
+    if not secret.startswith("whsec_"):
+        raise ValueError(f"{variable} is not set to a secret: whsec_ and base64")
+    return secret
 
 
 def _add_limits(add: Callable[..., argparse.Action]) -> None:
@@ -141,6 +173,8 @@ def options(given: argparse.Namespace) -> Options:
         seed=given.seed,
         faults=given.faults,
         limits=given.limits,
+        webhooks=given.webhooks,
+        webhook_secret=given.webhook_secret,
     )
 
 

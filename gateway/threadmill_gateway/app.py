@@ -17,6 +17,7 @@ from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_gateway import health
+from threadmill_gateway.hooks import openai as openai_hooks
 from threadmill_gateway.jobs import events, jobs
 from threadmill_gateway.jobs import files as job_files
 from threadmill_gateway.key_ring import KeyRing
@@ -57,7 +58,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         responses=_EVERYWHERE,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply, uploads=_upload_limits(settings))
-    for routes in (health, jobs, events, job_files, models, responses, chat, files, batches):
+    for routes in (health, jobs, events, job_files, models, responses, chat, files, batches, openai_hooks):
         app.include_router(routes.router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)

@@ -196,3 +196,5 @@ class AsyncClient:
     api_keys = _awaited(Client.api_keys)
     revoke_api_key = _awaited(Client.revoke_api_key)
     admit = _awaited(Client.admit)
+    wake = _awaited(Client.wake)
+    wake_batch = _awaited(Client.wake_batch)

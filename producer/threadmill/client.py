@@ -494,3 +494,18 @@ class Client:
     def revoke_api_key(self, name: str) -> None:
         """Deletes an API key. Its caller's jobs continue. Raises ApiKeyNotFound."""
         self.store.delete_api_key(name)
+
+    def wake(self, endpoint: str, run_id: str) -> bool:
+        """Has the job polled that awaits a run, because a webhook of its endpoint says that the run has ended.
+
+        Call it for verified webhooks only, such as `response.completed`; the gateway does. Returns False if no job
+        awaits the run; one that does soon is polled then.
+        """
+        return self.store.wake(endpoint, run_id)
+
+    def wake_batch(self, endpoint: str, batch_id: str) -> bool:
+        """Has a remote batch of the batch lane polled, because a webhook says that it has ended.
+
+        Returns False if no worker of the endpoint has read earlier ones.
+        """
+        return self.store.wake_batch(endpoint, batch_id)

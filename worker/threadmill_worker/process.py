@@ -33,10 +33,12 @@ from threadmill_worker.maintenance.callbacks import Callbacks
 from threadmill_worker.maintenance.heartbeats import Heartbeats
 from threadmill_worker.maintenance.sweep import Sweep
 from threadmill_worker.maintenance.uploads import Uploads
+from threadmill_worker.maintenance.webhooks import Webhooks
 from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.callbacks import CallbackStore
 from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost, NoSuchJob
 from threadmill_worker.store.uploads import UploadStore
+from threadmill_worker.store.webhooks import WebhookStore
 from threadmill_worker.tools import registry
 from threadmill_worker.watchdog import give_up
 
@@ -47,6 +49,9 @@ FORGET_S = 60.0
 
 #: How often a worker looks for callbacks that are due, in seconds.
 CALLBACKS_S = 1.0
+
+#: After so many seconds a worker that could not read what webhooks say tries again.
+WEBHOOKS_S = 1.0
 
 #: How often the process checks itself, in seconds.
 SELF_CHECK_S = 5.0
@@ -62,7 +67,8 @@ class WorkerProcess:
         self._clock = self._job_store.clock
         self._started_at: datetime | None = None  #: by Redis' clock; None before the first heartbeat
         self._events = EventPublisher(self._job_store.publish, self._job_store.is_followed)
-        self._contexts = Contexts(settings, registry.load(settings), self._job_store, self._events)
+        self._webhook_store = WebhookStore(settings, self.name)
+        self._contexts = Contexts(settings, registry.load(settings), self._job_store, self._events, self._webhook_store)
         lane_store = LaneStore(settings, self.name, self._job_store.redis, self._clock.now)
         self._attempts = Attempts(self._job_store, self._contexts, lane_store)
         self._own_processes = OwnProcesses(settings, self._job_store, self._attempts)
@@ -75,6 +81,7 @@ class WorkerProcess:
         self._callbacks = Callbacks(settings, callback_store, self._job_store, self._clock.now)
         upload_store = UploadStore(settings, self._job_store.redis, self._clock)
         self._uploads = Uploads(settings, upload_store, self._clock)
+        webhooks = Webhooks(self._webhook_store, self._attempts, self._lane)
         self._closing = False
         self._last_job_at = time.monotonic()
         self._periodic = [
@@ -84,6 +91,8 @@ class WorkerProcess:
             repeat(settings.sweep_interval_s, self._lane.once),
             repeat(CALLBACKS_S, self._callbacks.once),
             repeat(settings.sweep_interval_s, self._uploads.once),
+            repeat(WEBHOOKS_S, webhooks.once),
+            repeat(WEBHOOKS_S, self._lane.poll_ended),
             repeat(SELF_CHECK_S, self._check_itself),
             repeat(FORGET_S, self._job_store.forget_old_workers),
         ]
@@ -229,6 +238,7 @@ class WorkerProcess:
         while running := [step for step in (*self._periodic, *self._callbacks.sending) if not step.done()]:
             await stop(running, running)
         await self._contexts.close()
+        await self._webhook_store.close()
         await self._job_store.close()
         log.info("worker stopped", worker=self.name, handed_back=self._attempts.handed_back)
 

@@ -1,4 +1,4 @@
-"""The emulator's own routes: statistics, faults, limits and reset."""
+"""The emulator's own routes: statistics, faults, limits, webhooks and reset."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,6 +16,7 @@ from threadmill_emulator.http.endpoint import Call
 from threadmill_emulator.http.routes import NAMES
 from threadmill_emulator.scripting.faults import FaultPlan
 from threadmill_emulator.scripting.limits import Limits
+from threadmill_emulator.scripting.webhooks import WebhookPlan
 from threadmill_emulator.state.server_state import ServerState
 
 
@@ -113,6 +114,17 @@ async def limits(request: Request) -> Response:
     return JSONResponse(emulator.limiter.summary(starts="starts" in request.query_params))
 
 
+async def webhooks(request: Request) -> Response:
+    """Shows where webhooks go, and how many were taken. POST replaces the plan, for what ends from now on."""
+    sender = _emulator(request).webhooks
+    if request.method == "POST":
+        try:
+            sender.plan = parse(WebhookPlan, Call(_emulator(request), request, await request.body()).json())
+        except ApiError as error:
+            return JSONResponse(error.body(), error.status)
+    return JSONResponse({**sender.plan.model_dump(), "sent": sender.sent})
+
+
 class _Changes(RootModel[dict[str, Any]]):
     """Fields of Limits."""
 
@@ -126,5 +138,6 @@ ROUTES = [
     Route("/_stats", stats, methods=["GET"]),
     Route("/_faults", faults, methods=["GET", "POST"]),
     Route("/_limits", limits, methods=["GET", "POST"]),
+    Route("/_webhooks", webhooks, methods=["GET", "POST"]),
     Route("/_reset", reset, methods=["POST"]),
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from threadmill_emulator.scripting.faults import FaultPlan
 from threadmill_emulator.scripting.limits import Limits
 from threadmill_emulator.scripting.scenarios import QUIRKS
+from threadmill_emulator.scripting.webhooks import WebhookPlan
 
 #: Capabilities that some servers lack, with the prefix of their routes. One without routes refuses request bodies.
 CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
@@ -84,6 +85,8 @@ class Options:
     seed: int = 0  #: seed of the random choice of requests with faults
     faults: FaultPlan = field(default_factory=FaultPlan)
     limits: Limits = field(default_factory=Limits)
+    webhooks: WebhookPlan = field(default_factory=WebhookPlan)
+    webhook_secret: str | None = field(default=None, repr=False)  #: signs webhooks: whsec_ and base64
     without: frozenset[str] = frozenset()  #: the CAPABILITIES this server lacks
     extras: frozenset[str] = frozenset()  #: its EXTRAS and SERVER_QUIRKS, and the QUIRKS of all its runs
 

@@ -65,6 +65,7 @@ class Endpoint(RunLimits):
     api_key_env: str | None = None  #: name of the variable that holds the key; None: the server needs no key
     #: Variables with several keys, instead of `api_key_env`. Each key has its own limits on the server.
     api_key_envs: Annotated[tuple[credentials.Variable, ...], Field(min_length=1)] | None = None
+    webhook_secret_env: credentials.Variable | None = None  #: variable of the gateway: the secret of its webhooks
     api_version: str | None = None  #: `azure`: the dated version of its API
     entra_auth: bool = False  #: `azure`: sign in with Entra ID (azure-identity) instead of a key
     fallback: tuple[Name, ...] = ()  #: endpoints that may run its jobs while it cannot, in order of preference
@@ -117,6 +118,12 @@ class Endpoint(RunLimits):
             raise ValueError("has both `api_key_env` and `api_key_envs`: leave one of them out")
         if len(set(self.api_key_envs or ())) < len(self.api_key_envs or ()):
             raise ValueError("`api_key_envs` names a variable twice: name each key once")
+        return self
+
+    @model_validator(mode="after")
+    def _sends_webhooks(self) -> Self:
+        if self.webhook_secret_env and self.wire != "responses":
+            raise ValueError("`webhook_secret_env`: only servers with the Responses API send webhooks; leave it out")
         return self
 
     @property

@@ -191,11 +191,12 @@ class Settings(BaseSettings):
 
     @property
     def secret_variables(self) -> frozenset[str]:
-        """Names of the variables with keys of endpoints and secrets of tools."""
+        """Names of the variables with keys of endpoints, secrets of their webhooks, and secrets of tools."""
         keys = (variable for each in self.endpoints.values() for variable in each.key_variables)
         tools = (*self.tools.values(), *self.mcp.values())
         headers = (variable for tool in tools for variable in getattr(tool, "headers_env", {}).values())
-        return frozenset(keys).union(headers, *(server.env for server in self.mcp.values()))
+        webhooks = (each.webhook_secret_env for each in self.endpoints.values() if each.webhook_secret_env)
+        return frozenset(keys).union(headers, webhooks, *(server.env for server in self.mcp.values()))
 
     def check_keys(self) -> None:
         """Raises SettingsError if an endpoint's key is invalid in a header. A key may be unset."""

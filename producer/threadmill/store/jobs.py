@@ -33,6 +33,7 @@ from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobRecord
 from threadmill.store.remote import RemoteStore
 from threadmill.store.uploads import UploadStore
+from threadmill.store.webhooks import WebhookStore
 from threadmill.stored import fault
 
 #: A follower of a job renews the job's key `followed`, which expires after this time.
@@ -49,7 +50,9 @@ class Created:
     is_new: bool
 
 
-class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, UploadStore, FileBatchStore):
+class Store(
+    JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, UploadStore, FileBatchStore, WebhookStore
+):
     """The producer's operations on jobs."""
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:

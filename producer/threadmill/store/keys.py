@@ -86,6 +86,13 @@ class Keys:
     durations = KeyOf("durations:{}")  #: list: how long the last runs of ENDPOINT/ASSISTANT/MODEL took, in s; expires
     durations_names = Key("durations")  #: zset: the names of these lists, by the time of their last use; bounded
 
+    # Webhooks of servers; a RUN is named ENDPOINT/RUN: lua/include/webhooks.lua
+    awaited = KeyOf("awaited:{}")  #: string: the job that awaits the end of a run, for a while '' after it; expires
+    ended_early = KeyOf("ended_early:{}")  #: string: a run has ended that no job awaits yet; expires soon
+    webhooks = KeyOf("webhooks:{}")  #: string: webhooks arrive for the runs of an endpoint; expires
+    woken = KeyOf("woken:{}")  #: list: JOB ENDPOINT RUN, ended runs that a worker has to poll now; expires soon
+    ended_batches = KeyOf("ended_batches:{}")  #: list: ended remote batches of an endpoint, likewise, for any worker
+
     # Remote objects
     leftovers = Key("leftovers")  #: zset: objects to delete, by the time of the next attempt (inf: given up)
     leftover_attempts = Key("leftovers:tries")  #: hash: failed attempts to delete each

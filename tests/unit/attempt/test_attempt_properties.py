@@ -34,7 +34,7 @@ from threadmill_worker.lifecycle.observations import (
 from threadmill_worker.lifecycle.progress import Features, Progress
 from threadmill_worker.limits.job_pool import JobPool
 from threadmill_worker.live import EventBuffer
-from threadmill_worker.store.jobs import Lease, LeftPool, Postponed
+from threadmill_worker.store.jobs import AwaitedRun, Lease, LeftPool, Postponed
 
 MOST_CALLS = 1000
 
@@ -104,7 +104,12 @@ class World:
         return JobPool("emulator", self._spec, Limits(), PoolLimits())
 
     async def save(
-        self, lease: Lease, progress: Progress, start: dict[str, Any] | None, news: list[dict[str, Any]]
+        self,
+        lease: Lease,
+        progress: Progress,
+        start: dict[str, Any] | None,
+        news: list[dict[str, Any]],
+        awaited: AwaitedRun | None,
     ) -> Postponed | None:
         fault = self._next({*CRASHES, Fault.LIMITED})
         if fault is Fault.CRASH_UNSAVED:

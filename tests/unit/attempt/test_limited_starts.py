@@ -12,7 +12,7 @@ from tests.unit.lifecycle.model_worker import Fault
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult
 from threadmill_worker.lifecycle.progress import Intent, Progress
-from threadmill_worker.store.jobs import Lease, Postponed
+from threadmill_worker.store.jobs import AwaitedRun, Lease, Postponed
 
 
 class Pool(World):
@@ -25,7 +25,12 @@ class Pool(World):
         self.asked_at: list[float] = []
 
     async def save(
-        self, lease: Lease, progress: Progress, start: dict[str, Any] | None, news: list[dict[str, Any]]
+        self,
+        lease: Lease,
+        progress: Progress,
+        start: dict[str, Any] | None,
+        news: list[dict[str, Any]],
+        awaited: AwaitedRun | None,
     ) -> Postponed | None:
         self.asked.append((progress, start, news))
         if start is not None:
@@ -33,7 +38,7 @@ class Pool(World):
             if self.waits_s:
                 wait_s = self.waits_s.pop(0)
                 return Postponed(self.now + wait_s, "requests_per_minute", f"1 {self.now + wait_s}")
-        return await super().save(lease, progress, None, news)
+        return await super().save(lease, progress, None, news, awaited)
 
     def run(self) -> JobResult:
         return asyncio.run(self.execute())

@@ -13,6 +13,8 @@ from threadmill_worker.lifecycle.polling import (
     ENOUGH,
     LATE_SHARE,
     NO_PLAN,
+    OVERDUE_S,
+    SAFETY_NET_S,
     SHORTEST_S,
     PollPlan,
     duration_s,
@@ -147,3 +149,37 @@ def test_a_run_that_calls_tools_has_a_duration_too() -> None:
 )
 def test_only_the_work_of_the_server_has_a_duration(before: CurrentRun, seen: RunObservation) -> None:
     assert duration_s(before, START + 1, seen, START + 2) is None
+
+
+def with_webhooks(durations: list[float]) -> PollPlan:
+    return replace(PollPlan.of(durations), webhooks=True)
+
+
+@given(DURATIONS, st.floats(0, 3600))
+def test_webhooks_leave_few_polls(durations: list[float], age_s: float) -> None:
+    assert SHORTEST_S <= with_webhooks(durations).delay_s(age_s, LIMITS) <= SAFETY_NET_S
+
+
+def test_the_safety_net_polls_soon_after_the_usual_end_and_then_rarely() -> None:
+    assert polls(with_webhooks([8.0] * ENOUGH), 80) == [8 + OVERDUE_S, 13 + SAFETY_NET_S, 43 + SAFETY_NET_S, 103]
+    assert polls(with_webhooks([]), 80) == [30, 60, 90]
+
+
+def test_the_safety_net_is_no_finer_than_the_longest_interval() -> None:
+    limits = LIMITS.model_copy(update={"max_poll_interval_s": 120.0})
+    assert with_webhooks([]).delay_s(0, limits) == 120
+
+
+def test_with_webhooks_the_hints_of_a_server_are_ignored() -> None:
+    run = replace(RUN, seen=replace(RUNNING, poll_after_s=1.0))
+    assert poll_delay_s(run, LIMITS, with_webhooks([]), START) == SAFETY_NET_S
+
+
+def test_a_run_that_is_being_cancelled_is_polled_as_without_webhooks() -> None:
+    run = replace(RUN, cancel_requested_at=START)
+    assert poll_delay_s(run, LIMITS, with_webhooks([]), START) == growing_delay_s(0, LIMITS)
+
+
+def test_a_run_that_has_just_ended_took_exactly_so_long() -> None:
+    assert duration_s(RUN, START, ENDED, START + 7, at_once=True) == 7
+    assert duration_s(RUN, START, replace(RUNNING, status="in_progress"), START + 7, at_once=True) is None

@@ -306,3 +306,11 @@ def test_a_missing_key_is_reported_with_its_variable(monkeypatch):
 def test_settings_do_not_change():
     with pytest.raises(ValueError, match="frozen"):
         Settings.load().lease_s = 1
+
+
+def test_only_servers_with_the_responses_api_send_webhooks():
+    endpoint = {"kind": "responses", "model": "m", "webhook_secret_env": "HOOK_SECRET"}
+    settings = Settings.model_validate({"endpoints": {"openai": endpoint}})
+    assert "HOOK_SECRET" in settings.secret_variables
+    with pytest.raises(ValueError, match="only servers with the Responses API send webhooks"):
+        Settings.model_validate({"endpoints": {"davinci": {"kind": "davinci", "webhook_secret_env": "HOOK_SECRET"}}})

@@ -26,6 +26,8 @@ OF_PRODUCER = [
     "queue/dispatch",
     "queue/position",
     "remote/forget_thread",
+    "webhooks/batch_ended",
+    "webhooks/run_ended",
     "write_with_lease",
 ]
 

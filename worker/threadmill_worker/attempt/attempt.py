@@ -1,10 +1,12 @@
 """Executes one job: repeats the action that the lifecycle decides on, and saves the progress before each."""
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 from threadmill.job.events import EventKind
 from threadmill.job.result import JobResult
@@ -32,6 +34,7 @@ from threadmill_worker.lifecycle.actions import (
 from threadmill_worker.lifecycle.clean_up import keeps_thread
 from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving, time_limit
 from threadmill_worker.lifecycle.observations import (
+    ENDED,
     Limited,
     Observation,
     OutputReady,
@@ -39,10 +42,10 @@ from threadmill_worker.lifecycle.observations import (
     ToolCall,
 )
 from threadmill_worker.lifecycle.observe import observe
-from threadmill_worker.lifecycle.progress import Outcome, Progress
+from threadmill_worker.lifecycle.progress import CurrentRun, Outcome, Progress
 from threadmill_worker.lifecycle.recovery.limits import stop_waiting
 from threadmill_worker.lifecycle.replace import replace
-from threadmill_worker.store.jobs import JobStore, Lease, LeftPool
+from threadmill_worker.store.jobs import AwaitedRun, JobStore, Lease, LeftPool
 
 #: Waits are longer by up to this share, so that jobs enqueued together do not poll together. A pool that lets a call
 #: wait has chosen the time for this call alone.
@@ -50,6 +53,9 @@ JITTER = 0.1
 
 #: The most that a poll at a planned time is later, in seconds: the plan is of little use if polls miss it.
 PLANNED_JITTER_S = 0.1
+
+#: How long after the deadline of a job a webhook can still wake it, in seconds: it cancels its run, and cleans up.
+AWAITED_LONGER_S = 600
 
 
 class Attempt:
@@ -76,7 +82,7 @@ class Attempt:
         self._progress = Progress.of(record) or Progress.begin(record, context.spec.features, context.spec.key)
         self._saved = self._progress if record.progress else None
         self._progress = stop_waiting(self._progress, clock())  # what an earlier worker waited for may be over
-        if record.job.stream:  # polls were rare because of an event stream, which ended with the earlier worker
+        if record.job.stream or context.polling.receives_webhooks:  # the earlier worker polled rarely because of these
             self._progress = replace(self._progress, poll_at=0.0)
         self._calls_before = max(self._progress.calls, record.calls)
         self._cancel_requested = record.cancel_requested
@@ -133,6 +139,10 @@ class Attempt:
         if self._task is not None and self._progress.outcome is None and not completes_soon:
             self._interruptions += 1
             self._task.cancel()
+
+    def run_ended(self, run_id: str) -> None:
+        """Polls the run soon: a webhook says that it has ended."""
+        self._context.polling.run_ended(run_id)
 
     def leave(self) -> bool:
         """Starts no new call. Returns whether the task can be stopped now without a call of unknown outcome."""
@@ -194,18 +204,31 @@ class Attempt:
         wait_s = max(0.0, until - self._clock())
         longest_s = max(wait_s, self._progress.deadline_at - self._clock())
         sleep = self._sleep(min(wait_s + self._jitter_s(until, wait_s), longest_s))
-        if not self._context.driver.has_stream:
+        signals = [asyncio.ensure_future(signal) for signal in self._signals()]
+        if not signals:
             await sleep
             return
         timer = asyncio.ensure_future(sleep)
-        run_changed = asyncio.ensure_future(self._context.driver.run_changed())
         try:
-            await asyncio.wait((timer, run_changed), return_when=asyncio.FIRST_COMPLETED)
-            if run_changed.done():
+            await asyncio.wait((timer, *signals), return_when=asyncio.FIRST_COMPLETED)
+            if any(signal.done() for signal in signals):
                 self._observe(action, RunChanged())
         finally:
-            timer.cancel()
-            run_changed.cancel()
+            for each in (timer, *signals):
+                each.cancel()
+
+    def _signals(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """Yields what ends when the run has changed, and may be polled at once."""
+        if self._context.driver.has_stream:
+            yield self._context.driver.run_changed()
+        if (run := self._awaited_run()) is not None:
+            yield self._context.polling.run_end(run.id)
+
+    def _awaited_run(self) -> CurrentRun | None:
+        """The run whose end a webhook may tell."""
+        run = self._progress.run
+        is_told = self._context.polling.receives_webhooks and run is not None and run.status not in ENDED
+        return run if is_told else None
 
     def _jitter_s(self, until: float, wait_s: float) -> float:
         limit, most_s = self._progress.limited, wait_s * JITTER
@@ -253,13 +276,19 @@ class Attempt:
         if not must_save and not is_worth_saving(self._progress, self._saved, action, self._clock()):
             return None
         progress = self._counted()
-        postponed = await self._job_store.save(self._lease, progress, start, pool.take_news())
+        postponed = await self._job_store.save(self._lease, progress, start, pool.take_news(), self._awaited())
         if postponed is not None:
             return pool.postponed(postponed)
         self._progress = self._saved = progress
         if start is not None:
             pool.started()
         return None
+
+    def _awaited(self) -> AwaitedRun | None:
+        if (run := self._awaited_run()) is None:
+            return None
+        left_s = max(0.0, self._progress.deadline_at - self._clock())
+        return AwaitedRun(self._context.spec.endpoint, run.id, math.ceil(left_s + AWAITED_LONGER_S))
 
     @property
     def calls(self) -> int:

@@ -61,6 +61,10 @@ class Running(Protocol):
         """Returns how the job leaves its pool now; None: unknown to this process."""
         ...
 
+    def run_ended(self, run_id: str) -> None:
+        """Polls the run soon, if it can: a webhook says that it has ended."""
+        ...
+
     def leave(self) -> bool:
         """Starts no new call. Returns whether the task can be stopped now without a call of unknown outcome."""
         ...
@@ -146,6 +150,12 @@ class Attempts:
                 attempt.cancel()
         await self._job_store.clock.synchronise()
         return [job_id for job_id, signal in signals.items() if signal == "followed"]
+
+    def run_ended(self, job_id: str, run_id: str) -> None:
+        """Has a run polled, because a webhook says that it has ended, unless the job has left this process."""
+        held = self._held.get(job_id)
+        if held is not None and held.attempt is not None:  # otherwise it polls when it begins
+            held.attempt.run_ended(run_id)
 
     async def hand_back(self, awaited: Collection[asyncio.Future[Any]]) -> None:
         """Stops all attempts until `awaited` is empty; calls that create something complete first, within LANDING_S."""

@@ -32,6 +32,7 @@ from threadmill_worker.limits.job_pool import JobPool
 from threadmill_worker.live import EventBuffer, EventPublisher
 from threadmill_worker.store.durations import DurationStore
 from threadmill_worker.store.jobs import JobStore
+from threadmill_worker.store.webhooks import WebhookStore
 from threadmill_worker.tools.executor import ToolExecutor
 from threadmill_worker.tools.registry import ToolRegistry
 
@@ -64,10 +65,18 @@ class _Open(NamedTuple):
 class Contexts:
     """Opens the contexts of jobs. Methods that take a job or an endpoint raise NotServed if they cannot be served.
 
-    Raises SettingsError if the key of an endpoint has characters that cannot be sent.
+    `webhooks`: whether they say when runs end; default: this process receives none. Raises SettingsError if the key of
+    an endpoint has characters that cannot be sent.
     """
 
-    def __init__(self, settings: Settings, registry: ToolRegistry, job_store: JobStore, live: EventPublisher) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: ToolRegistry,
+        job_store: JobStore,
+        live: EventPublisher,
+        webhooks: WebhookStore | None = None,
+    ) -> None:
         settings.check_keys()
         self._settings = settings
         self._registry = registry
@@ -76,6 +85,7 @@ class Contexts:
         self._durations = DurationStore(settings, job_store.redis)
         self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit_bytes))
         self._live = live
+        self._webhooks = webhooks
         self._open: dict[tuple[str, str | None], _Open] = {}  #: by endpoint and variable with the key
 
     @property
@@ -128,10 +138,12 @@ class Contexts:
 
     async def _polling(self, spec: JobSpec) -> JobPolling:
         """When to poll the runs of a job. Nothing is learned in a lane: what runs take there depends on the hour."""
+        has_webhooks = self._webhooks is not None and self._webhooks.has(spec.endpoint)
+        arriving = partial(self._webhooks.are_arriving, spec.endpoint) if self._webhooks and has_webhooks else None
         if spec.job.lane is not None:
-            return JobPolling()
+            return JobPolling(arriving=arriving)
         name = f"{spec.endpoint}/{spec.assistant}/{spec.model or ''}"
-        return JobPolling(await self._durations.plan(name), partial(self._durations.add, name))
+        return JobPolling(await self._durations.plan(name), partial(self._durations.add, name), arriving)
 
     async def _resolve(self, record: JobRecord) -> JobSpec:
         with raising_not_served():

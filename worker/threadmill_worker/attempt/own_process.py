@@ -85,6 +85,9 @@ class _OwnProcess:
     def cancel(self) -> None:
         """Does nothing: the child renews the lease too, and so receives the request."""
 
+    def run_ended(self, run_id: str) -> None:
+        """Does nothing: the child polls as without webhooks."""
+
     def left_pool(self) -> None:
         """Returns None: the child tells it."""
 

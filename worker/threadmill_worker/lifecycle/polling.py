@@ -33,15 +33,22 @@ COST_SHARE = 0.01
 #: The delay between polls, as a share of the run's age, when a run takes longer than all earlier ones.
 LATE_SHARE = 0.02
 
+#: While webhooks say when runs end, a run is polled so often in case its webhook gets lost, in seconds; and so long
+#: after all earlier runs had ended.
+SAFETY_NET_S = 30.0
+OVERDUE_S = 5.0
+
 
 @dataclass(frozen=True)
 class PollPlan:
     """The polls that would have cost least for earlier runs: in calls, and in answers noticed late.
 
-    `ages_s`: the ages of a run at which to poll it, ascending; empty: too few runs are known.
+    `ages_s`: the ages of a run at which to poll it, ascending; empty: too few runs are known. `webhooks`: a webhook
+    says when a run has ended, so polls are only its safety net.
     """
 
     ages_s: tuple[float, ...] = ()
+    webhooks: bool = False
 
     @classmethod
     def of(cls, durations_s: Sequence[float]) -> "PollPlan":
@@ -50,7 +57,12 @@ class PollPlan:
         return cls(tuple(_cheapest(ends))) if len(ends) >= ENOUGH else cls()
 
     def delay_s(self, age_s: float, limits: RunLimits) -> float:
-        """Returns the seconds to the next poll of a run of this age, at most `max_poll_interval_s`."""
+        """Returns the seconds to the next poll of a run of this age, at most `max_poll_interval_s`.
+
+        With webhooks, they are at most SAFETY_NET_S, if this is longer.
+        """
+        if self.webhooks:
+            return self._safety_net_s(age_s, limits)
         if not self.ages_s:
             return growing_delay_s(age_s, limits)
         shortest_s = min(SHORTEST_S, limits.first_poll_s, limits.max_poll_interval_s)
@@ -60,6 +72,11 @@ class PollPlan:
             return min(late_s, growing_delay_s(age_s, limits))
         wait_s = self.ages_s[following] - age_s
         return max(shortest_s, wait_s / math.ceil(wait_s / limits.max_poll_interval_s))
+
+    def _safety_net_s(self, age_s: float, limits: RunLimits) -> float:
+        net_s = max(SAFETY_NET_S, limits.max_poll_interval_s)
+        overdue_s = self.ages_s[-1] + OVERDUE_S - age_s if self.ages_s else net_s
+        return overdue_s if SHORTEST_S <= overdue_s < net_s else net_s
 
 
 #: Nothing is known of earlier runs.
@@ -73,7 +90,7 @@ def growing_delay_s(age_s: float, limits: RunLimits) -> float:
 
 def poll_delay_s(run: CurrentRun, limits: RunLimits, plan: PollPlan, now: float) -> float:
     """Returns the seconds to the next poll of a run, as last observed."""
-    if run.seen.poll_after_s is not None:
+    if run.seen.poll_after_s is not None and not plan.webhooks:
         shortest, longest = HINT_RANGE_S
         return min(max(shortest, run.seen.poll_after_s), longest)  # in this order, NaN becomes the shortest
     if run.cancel_requested_at is not None:
@@ -81,11 +98,14 @@ def poll_delay_s(run: CurrentRun, limits: RunLimits, plan: PollPlan, now: float)
     return plan.delay_s(now - run.active_since, limits)
 
 
-def duration_s(before: CurrentRun, before_at: float, seen: RunObservation, now: float) -> float | None:
+def duration_s(
+    before: CurrentRun, before_at: float, seen: RunObservation, now: float, *, at_once: bool = False
+) -> float | None:
     """Returns how long the server worked on a run that a poll sees answered or calling tools; None: not known.
 
     It counts from the start of the run or from its last tool outputs. The run was still active at `before_at`. What
-    the server says itself is a whole number of seconds, so the run took up to a second more or less.
+    the server says itself is a whole number of seconds, so the run took up to a second more or less. `at_once`: the
+    run has just ended.
     """
     was_active = before.status not in ENDED and not before.calls
     has_finished = seen.status in ANSWERED or bool(seen.calls)
@@ -94,6 +114,8 @@ def duration_s(before: CurrentRun, before_at: float, seen: RunObservation, now: 
     if before.seen.poll_after_s is not None:  # the server, or an event stream, says when to poll such runs
         return None
     shortest_s, longest_s = max(before_at - before.active_since, 0.0), now - before.active_since
+    if at_once:
+        return longest_s if longest_s > 0 else None
     if seen.took_s is not None and before.active_since == before.started_at:  # it includes the time of tool calls
         told = max(shortest_s, seen.took_s - 1), min(longest_s, seen.took_s + 1)
         if told[0] < told[1]:

@@ -52,6 +52,7 @@ class BatchLane:
         self._submission = LaneSubmission(store, contexts, self._release)
         self._answers = LaneAnswers(settings, store, self._release, clock)
         self._poll_at: dict[str, float] = {}  #: by remote batch
+        self._ended: asyncio.Queue[tuple[str, str]] = asyncio.Queue()  #: endpoints and ids on the server
 
     async def once(self) -> None:
         """Fails overdue jobs, gathers waiting jobs into remote batches, and advances each remote batch that is due."""
@@ -63,6 +64,21 @@ class BatchLane:
         ready = [batch for batch in known if batch.endpoint in self._contexts.ready]
         due = [batch for batch in in_turn(ready) if self._is_due(batch)]
         await asyncio.gather(*(self._advance(batch.name) for batch in due))
+
+    def batch_ended(self, endpoint: str, batch_id: str) -> None:
+        """Has `poll_ended` poll a remote batch, because a webhook says that it has ended."""
+        self._ended.put_nowait((endpoint, batch_id))
+
+    async def poll_ended(self) -> None:
+        """Polls remote batches as soon as webhooks say that they have ended. Those of others are ignored.
+
+        While another worker polls one, or this one cannot, it is polled later, as without webhooks.
+        """
+        while True:
+            ended = await self._ended.get()
+            for batch in await self._store.remote_batches():
+                if (batch.endpoint, batch.batch_id) == ended and batch.endpoint in self._contexts.ready:
+                    await self._advance(batch.name)
 
     async def _gather(self) -> None:
         for lane in await self._store.lanes():

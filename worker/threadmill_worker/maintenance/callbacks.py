@@ -9,13 +9,13 @@ from typing import Any
 import structlog
 
 from threadmill.errors import SettingsError
+from threadmill.secrets.signature import BadSecret, headers, key_of
 from threadmill.settings import credentials
 from threadmill.settings.settings import Settings
 from threadmill.store.callback_records import Delivery, DeliveryState
 from threadmill_worker.callbacks.body import CONTENT_TYPES, batch_data, body, job_data
 from threadmill_worker.callbacks.post import Reply, post
 from threadmill_worker.callbacks.schedule import delay_s
-from threadmill_worker.callbacks.signature import BadSecret, headers, key_of
 from threadmill_worker.store.callbacks import CallbackStore
 from threadmill_worker.store.jobs import JobStore
 

@@ -5,7 +5,7 @@ Every step on a job is one script (threadmill/store/scripts.py) and is repeated 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from types import MappingProxyType
 from typing import Any, cast
@@ -59,6 +59,15 @@ class LeftPool:
     pool: str | None = None  #: None: the job stays in its pool, because it has a run
     tokens_used: int | None = None  #: None: not known
     news: Sequence[Mapping[str, Any]] = ()  #: what the last replies said about the pool's limits
+
+
+@dataclass(frozen=True)
+class AwaitedRun:
+    """The run whose end a job awaits, and a webhook may tell."""
+
+    endpoint: str
+    run: str  #: its id
+    ttl_s: int  #: how long the job may await it
 
 
 class JobStore(RemoteStore, QueueStore):
@@ -139,12 +148,14 @@ class JobStore(RemoteStore, QueueStore):
         progress: Progress,
         start: Mapping[str, Any] | None = None,
         news: Sequence[Mapping[str, Any]] = (),
+        awaited: AwaitedRun | None = None,
     ) -> Postponed | None:
-        """Saves the progress, with news about limits. Raises LeaseLost.
+        """Saves the progress, with news about limits and the run that the job awaits. Raises LeaseLost.
 
         `start`: what the next call takes from its pool. If the call must wait, nothing but the news is saved.
         """
         request = {"id": lease.job_id, "owner": lease.owner, "progress": progress.to_json(), "start": start}
+        request["awaited"] = asdict(awaited) if awaited else None
         reply = await self._run("jobs/save", **request, news=news or None)
         _ensure_owned(lease, reply)
         if reply[0] != "limited":

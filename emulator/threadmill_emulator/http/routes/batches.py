@@ -7,7 +7,9 @@ from threadmill_emulator.state.batches import MOMENTS, Batch, CreateBatch
 
 
 async def create(call: Call) -> Reply:
-    return batch_object(call.state.batches.create(call.body(CreateBatch)))
+    batch = call.state.batches.create(call.body(CreateBatch))
+    call.emulator.webhooks.batch_created(call.state, batch)
+    return batch_object(batch)
 
 
 async def list_(call: Call) -> Reply:

@@ -35,6 +35,7 @@ async def create(call: Call) -> Reply:
     reserve = call.charge(body.model, estimates.of_response(body))
     response, include = responses.create(body), body.include or ()
     reserve(response.id)
+    call.emulator.webhooks.response_created(call.state, response)
     if body.stream and "stream_json" not in response.run.script.quirks:
         return _streamed(call, response, include)
     if not body.background:

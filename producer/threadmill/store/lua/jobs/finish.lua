@@ -3,7 +3,7 @@
 --   celery_key?, celery_result? (JSON: what Celery stores under this key), batch_counts, leftovers (a list of JSON),
 --   stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON), pool?, tokens_used?, news?
 -- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it
--- include: clock, json, jobs, batches, tenants, turns, threads, slots, queue, limits, callbacks
+-- include: clock, json, jobs, batches, tenants, turns, threads, slots, queue, limits, callbacks, webhooks
 
 local EXPIRED_AT_ONCE = 10  -- jobs that leave the list of their state because they are no longer kept
 
@@ -36,6 +36,7 @@ local function store_result()
     'own_process', 'not_before', 'limited_from'
   )
   redis.call('ZREM', keys.lane_deadlines, id)
+  webhooks.forget(id)
   jobs.drop_lease(id)
   jobs.change_state(id, from, request.state)
 end

@@ -1,8 +1,9 @@
 -- Saves the progress of a claimed job. With a start, the progress is saved only if the limits allow the call.
--- request: id, owner, progress (JSON), news? (a list: limits.tell), start? (pool and what limits.acquire takes)
+-- request: id, owner, progress (JSON), news? (a list: limits.tell), start? (pool and what limits.acquire takes),
+--   awaited? (the run whose end a webhook tells: webhooks.await)
 -- reply: saved | lost: another worker has claimed the job | limited, delay_s (when to ask again), the reason,
 --   the ticket to ask with ('': none), 1 if the server has to open first
--- include: jobs, limits, queue
+-- include: jobs, limits, queue, webhooks
 
 local start, record = request.start, keys.record(request.id)
 local owner, interruptions, dispatched_to = unpack(redis.call('HMGET', record, 'owner', 'interruptions', 'pool'))
@@ -25,5 +26,6 @@ if start then
   if delay_s then return {'limited', delay_s, reason, ticket, is_shut} end
 end
 redis.call('HSET', record, 'progress', request.progress)
+if request.awaited then webhooks.await(request.id, request.awaited) end
 jobs.set_format(request.id)
 return {'saved'}
