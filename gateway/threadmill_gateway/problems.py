@@ -20,6 +20,8 @@ from threadmill.errors import (
     ThreadInUse,
     ThreadmillError,
     ThreadNotFound,
+    UploadNotFound,
+    UploadTooLarge,
 )
 from threadmill.secrets.redaction import redact_all
 
@@ -32,6 +34,8 @@ RETRY_AFTER_S = 5
 _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
     (JobNotFound, HTTPStatus.NOT_FOUND),
     (ThreadNotFound, HTTPStatus.NOT_FOUND),
+    (UploadNotFound, HTTPStatus.NOT_FOUND),
+    (UploadTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidJob, HTTPStatus.UNPROCESSABLE_ENTITY),
     (KeyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),  # as draft-ietf-httpapi-idempotency-key-header says
     (InvalidCursor, HTTPStatus.UNPROCESSABLE_ENTITY),
