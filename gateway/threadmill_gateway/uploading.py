@@ -102,9 +102,20 @@ async def delete_upload(gateway: Gateway, caller: Caller, upload_id: str) -> Non
     await gateway.client.call(lambda client: client.store.delete_upload(upload_id))
 
 
+@asynccontextmanager
+async def opened(files: UploadFiles, upload_id: str) -> AsyncIterator[BinaryIO]:
+    """Opens the file of an upload in a thread; the store may be far away. Raises UploadNotFound, UploadNotStored."""
+    opening = files.opened(upload_id)
+    _, file = await asyncio.to_thread(opening.__enter__)
+    try:
+        yield file
+    finally:
+        await asyncio.to_thread(file.close)
+
+
 async def content_of(gateway: Gateway, upload: Upload) -> AsyncGenerator[bytes, None]:
     """Yields the file of an upload in pieces."""
-    with UploadFiles(gateway.settings.artifacts).opened(upload.id) as (_, file):
+    async with opened(UploadFiles(gateway.settings.artifacts), upload.id) as file:
         while chunk := await asyncio.to_thread(file.read, _CHUNK):
             yield chunk
 

@@ -17,6 +17,7 @@ from threadmill.upload_files import UploadFiles
 from threadmill_gateway.openai.batch_file import check_lines, enqueue_lines, next_lines
 from threadmill_gateway.openai.batch_lines import LINES
 from threadmill_gateway.openai.errors import ApiError
+from threadmill_gateway.uploading import opened
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class BatchEnqueueing:
     async def _validate(self, kept: KeptFileBatch) -> None:
         """Checks all lines. The batch fails if one is wrong."""
         errors, number, total, seen = list[LineError](), 0, 0, set[str]()
-        with self._files.opened(kept.made.upload_id) as (_, file):
+        async with opened(self._files, kept.made.upload_id) as file:
             while lines := await asyncio.to_thread(next_lines, file, number, _AT_ONCE):
                 errors += await self._client.call(partial(check_lines, made=kept.made, lines=lines, seen=seen))
                 number = lines[-1].number
@@ -141,7 +142,7 @@ class BatchEnqueueing:
     async def _enqueue(self, kept: KeptFileBatch) -> bool:
         """Enqueues lines until all are jobs. Returns False if the rest has to wait for its owner's jobs."""
         made, done = kept.made, kept.state.enqueued
-        with self._files.opened(made.upload_id) as (_, file):
+        async with opened(self._files, made.upload_id) as file:
             await asyncio.to_thread(next_lines, file, 0, done)
             while (room := await self._room(made)) > 0:
                 lines = await asyncio.to_thread(next_lines, file, done, room)

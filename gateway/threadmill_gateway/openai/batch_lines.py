@@ -11,6 +11,7 @@ from typing import Any
 from threadmill.job.file_batch import FileBatch, LineError
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
+from threadmill.surrogates import replace_surrogates
 from threadmill_gateway.openai import chat_request, response_request
 from threadmill_gateway.openai.errors import ApiError, invalid, unsupported
 from threadmill_gateway.openai.fields import Fields
@@ -43,6 +44,8 @@ def read_line(text: bytes, route: str, settings: Settings) -> Line:
     custom_id = fields.required_text("custom_id")
     if not 0 < len(custom_id) <= _CUSTOM_ID:
         raise invalid("custom_id", f"has {len(custom_id)} characters, and must have 1 to {_CUSTOM_ID}.")
+    if replace_surrogates(custom_id) != custom_id:
+        raise invalid("custom_id", "has a character that is no text (a lone surrogate).")
     if fields.required_text("method") != "POST":
         raise invalid("method", "must be POST.")
     if fields.required_text("url") != route:

@@ -1,5 +1,6 @@
 """`/v1/files`: files for jobs, the lines of batches, and what became of these lines."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 from threadmill.errors import UploadNotFound
 from threadmill.job.upload import Upload
+from threadmill.upload_files import UploadFiles
 from threadmill_gateway.callers import Enqueuer, Reader
 from threadmill_gateway.openai.batch_output import output_content, output_file, output_size
 from threadmill_gateway.openai.errors import ApiError, invalid, missing, not_found
@@ -94,6 +96,7 @@ async def content(file_id: str, gateway: Served, caller: Reader) -> Response:
         return StreamingResponse(output_content(gateway, made), headers=_headers(made.name), media_type=_BINARY)
     with _translated(file_id):
         upload = await upload_of(gateway, caller, file_id)
+        await asyncio.to_thread(UploadFiles(gateway.settings.artifacts).find, file_id)  # else the reply would break off
     headers = {**_headers(upload.name), "Content-Length": str(upload.size)}
     return StreamingResponse(content_of(gateway, upload), headers=headers, media_type=_BINARY)
 

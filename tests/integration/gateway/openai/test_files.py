@@ -74,12 +74,11 @@ def test_a_native_upload_is_used_by_a_job_of_the_gateway(site, http, sdk):
     assert refused.status_code == 422
 
 
-def test_an_uploaded_image_is_shown_to_the_model(sdk, http):
-    upload = http.post("/job-files", files={"file": ("a.png", PNG)}).json()["id"]
-    content = [
-        {"type": "input_text", "text": "What is this?"},
-        {"type": "input_image", "image_url": f"upload:{upload}"},
-    ]
+@pytest.mark.parametrize("form", ["image_url", "file_id"])
+def test_an_uploaded_image_is_shown_to_the_model(form, sdk):
+    upload = sdk.files.create(file=("a.png", PNG), purpose="vision").id
+    image = {"type": "input_image", form: f"upload:{upload}" if form == "image_url" else upload}
+    content = [{"type": "input_text", "text": "What is this?"}, image]
     shown = sdk.responses.create(model="responses", input=[{"role": "user", "content": content}])
     assert "image" in shown.output_text
 

@@ -55,6 +55,7 @@ def test_a_line_becomes_a_job(route, owner, read):
         ({"custom_id": ""}, "custom_id"),
         ({"custom_id": "x" * 257}, "custom_id"),
         ({"custom_id": 1}, "custom_id"),
+        ({"custom_id": "\ud800"}, "custom_id"),
         ({"method": "GET"}, "method"),
         ({"url": CHAT}, "url"),
         ({"colour": "red"}, "colour"),
