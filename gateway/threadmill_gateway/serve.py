@@ -1,10 +1,12 @@
 """Runs the gateway until SIGTERM or Ctrl-C."""
 
 import logging
+import signal
 import socket
 from contextlib import closing
 from dataclasses import replace
 from ipaddress import ip_address
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -23,11 +25,16 @@ _log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """Ends streams of events, and replies that are held back, as soon as it is to stop."""
+    """Ends streams of events, and replies that are held back, as soon as it is to stop. Then the exit code is 0."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stops. uvicorn's own would raise the signal again after that, as if it had killed the process."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.gateway.stopping.set()
