@@ -19,15 +19,18 @@ from threadmill.settings.settings import Settings
 from threadmill_gateway import health
 from threadmill_gateway.hooks import openai as openai_hooks
 from threadmill_gateway.jobs import events, jobs
+from threadmill_gateway.jobs import files as job_files
 from threadmill_gateway.key_ring import KeyRing
 from threadmill_gateway.limits import BodyLimit
-from threadmill_gateway.openai import chat, models, responses
+from threadmill_gateway.openai import batches, chat, files, models, responses
+from threadmill_gateway.openai.batch_enqueueing import BatchEnqueueing
 from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.replies import api_error, error_reply, speaks_openai
 from threadmill_gateway.openai.work import ClientGone
 from threadmill_gateway.options import GatewayOptions
 from threadmill_gateway.problems import MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of
 from threadmill_gateway.state import Gateway
+from threadmill_gateway.uploading import FORM_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,9 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncClient(settings) as client:
             app.state.gateway = Gateway(client, options, KeyRing(client))
-            yield
+            app.state.batch_enqueueing = BatchEnqueueing(client)
+            async with app.state.batch_enqueueing.running():
+                yield
 
     app = FastAPI(
         title="threadmill",
@@ -52,20 +57,18 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         root_path=options.root_path,
         responses=_EVERYWHERE,
     )
-    app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply)
-    for router in (
-        health.router,
-        jobs.router,
-        events.router,
-        models.router,
-        responses.router,
-        chat.router,
-        openai_hooks.router,
-    ):
-        app.include_router(router)
+    app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply, uploads=_upload_limits(settings))
+    for routes in (health, jobs, events, job_files, models, responses, chat, files, batches, openai_hooks):
+        app.include_router(routes.router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
     return app
+
+
+def _upload_limits(settings: Settings) -> dict[str, int]:
+    """Returns the paths that take files, with the limits of their bodies."""
+    limit = settings.upload_limit_bytes + FORM_BYTES
+    return {each.router.prefix: limit for each in (files, job_files)}
 
 
 def _reply(scope: Scope, problem: Problem) -> Response:

@@ -1,11 +1,13 @@
 """Runs the gateway until SIGTERM or Ctrl-C."""
 
 import logging
+import socket
 from contextlib import closing
 from dataclasses import replace
 from ipaddress import ip_address
 
 import uvicorn
+from fastapi import FastAPI
 
 from threadmill import log
 from threadmill.client import Client
@@ -18,6 +20,18 @@ from threadmill_gateway.options import GatewayOptions
 GRACE_S = 5
 
 _log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Ends streams of events, and replies that are held back, as soon as it is to stop."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.gateway.stopping.set()
+        await super().shutdown(sockets)
 
 
 def serve(
@@ -34,8 +48,9 @@ def serve(
     Raises SettingsError if other machines can reach `host` and there are no API keys.
     """
     log.configure(log_level)
-    uvicorn.run(
-        create_app(settings, guarded(settings, options, host)),
+    app = create_app(settings, guarded(settings, options, host))
+    config = uvicorn.Config(
+        app,
         host=host,
         port=port,
         log_config=None,
@@ -46,6 +61,7 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
         ws="none",
     )
+    Server(config, app).run()
 
 
 def guarded(settings: Settings, options: GatewayOptions, host: str) -> GatewayOptions:
