@@ -92,6 +92,7 @@ async def get(
             ge=0, le=LONGEST_WAIT_S, description="Answer when the job has ended, after so many seconds at the latest."
         ),
     ] = 0,
+    waits_for: Annotated[bool, Query(description="Say what a queued job waits for, which takes more time.")] = False,
 ) -> JobView:
     """Read a job. Its `result` is there when it has ended; until then, `Retry-After` says when to ask again."""
     record = await record_of(gateway, caller, job_id)
@@ -99,8 +100,8 @@ async def get(
         record = await _after(gateway, record, wait)
     if record.state not in TERMINAL:
         response.headers["Retry-After"] = str(_ASK_AGAIN_S)
-    waits_for = await gateway.client.waits_for(job_id) if record.state is JobState.QUEUED else None
-    return _view(gateway, caller, record, waits_for)
+    reason = await gateway.client.waits_for(job_id) if waits_for and record.state is JobState.QUEUED else None
+    return _view(gateway, caller, record, reason)
 
 
 @router.post("/{job_id}/cancel", responses=documented(HTTPStatus.NOT_FOUND))
