@@ -13,7 +13,7 @@ COPY gateway gateway
 ARG EXTRAS=cli,worker,emulator,gateway,documents,mcp
 RUN pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]"
 
-RUN useradd --create-home threadmill && install -d -o threadmill -g threadmill /home/threadmill/results
+RUN useradd --create-home threadmill && install -d -o threadmill -g threadmill /home/threadmill/results /home/threadmill/artifacts
 USER threadmill
 WORKDIR /home/threadmill
 

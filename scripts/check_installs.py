@@ -19,7 +19,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from threadmill.settings.settings import Settings
-from threadmill_cli.local.services import Local
+from threadmill_cli.local.services import Local, free_port
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "Dockerfile"]
@@ -221,6 +221,8 @@ class Environment:
     def run_job(self) -> None:
         """On a worker and an emulator of this environment where it has them, else on the shared ones."""
         with self._emulator(), self._worker():
+            if "gateway" in self.extras and "local" not in self.extras:
+                self._run_job_over_http()
             if "cli" not in self.extras:
                 self.command("python", "-c", _JOB)
                 self._check_remedy()
@@ -236,6 +238,26 @@ class Environment:
         [answer] = map(json.loads, (self.folder / "answers.jsonl").read_text("utf-8").splitlines())
         if answer["state"] != "succeeded" or not answer["text"]:
             raise Failed(f"the job has no answer: {answer}")
+
+    def _run_job_over_http(self) -> None:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+
+        def is_ready() -> bool:
+            with suppress(OSError), urllib.request.urlopen(f"{url}/readyz") as reply:
+                return bool(reply.status == 200)
+            return False
+
+        with self._running("gateway", "--port", str(port)) as log:
+            _await(is_ready, "the gateway to be ready", log)
+            body = json.dumps({"prompt": "Summarise: Hello", "endpoint": "emulator"}).encode()
+            post = urllib.request.Request(f"{url}/v1/jobs", body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(post) as reply:
+                job = json.load(reply)
+            with urllib.request.urlopen(f"{url}/v1/jobs/{job['id']}?wait=60") as reply:
+                job = json.load(reply)
+        if job["state"] != "succeeded":
+            raise Failed(f"the job over HTTP has no answer: {job}")
 
     def _check_remedy(self) -> None:
         """Without the extra, the command says in one line how to install it."""
@@ -268,7 +290,7 @@ class Environment:
 
     @contextmanager
     def _running(self, name: str, *options: str) -> Iterator[Path]:
-        """Runs the worker or the emulator, and yields its log; stops it with SIGTERM, and checks that it ends well."""
+        """Runs a worker, an emulator or a gateway, and yields its log; stops it, and checks that it ends well."""
         log = self.folder / f"{name}.log"
         start = ["threadmill", name] if "cli" in self.extras else ["python", "-m", f"threadmill_{name}"]
         command = [*start, *options]

@@ -18,18 +18,25 @@ from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_gateway import health, reference
 from threadmill_gateway.hooks import openai as openai_hooks
-from threadmill_gateway.jobs import artifacts, batch_events, batches, callbacks, endpoints, events, jobs, reports
+from threadmill_gateway.jobs import artifacts, batch_events, callbacks, endpoints, events, jobs, reports
+from threadmill_gateway.jobs import batches as job_batches
+from threadmill_gateway.jobs import files as job_files
 from threadmill_gateway.key_ring import KeyRing
 from threadmill_gateway.limits import BodyLimit
-from threadmill_gateway.openai import chat, models, responses
+from threadmill_gateway.openai import batches, chat, files, models, responses
+from threadmill_gateway.openai.batch_enqueueing import BatchEnqueueing
 from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.replies import api_error, error_reply, speaks_openai
 from threadmill_gateway.openai.work import ClientGone
 from threadmill_gateway.options import GatewayOptions
 from threadmill_gateway.problems import MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of
 from threadmill_gateway.state import Gateway
+from threadmill_gateway.uploading import FORM_BYTES
 
 log = logging.getLogger(__name__)
+
+_NATIVE = (jobs, events, artifacts, job_files, job_batches, batch_events, endpoints, callbacks, reports)
+_OPENAI = (models, responses, chat, files, batches)
 
 _DESCRIPTION = "Enqueue prompt jobs and read their results. Errors are problems as RFC 9457 has them."
 
@@ -42,7 +49,9 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncClient(settings) as client:
             app.state.gateway = Gateway(client, options, KeyRing(client))
-            yield
+            app.state.batch_enqueueing = BatchEnqueueing(client)
+            async with app.state.batch_enqueueing.running():
+                yield
 
     app = FastAPI(
         title="threadmill",
@@ -54,20 +63,18 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         redoc_url=None,
         responses=_EVERYWHERE,
     )
-    app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply)
-    for router in (
-        health.router,
-        reference.router,
-        *(each.router for each in (jobs, events, artifacts, batches, batch_events, endpoints, callbacks, reports)),
-        models.router,
-        responses.router,
-        chat.router,
-        openai_hooks.router,
-    ):
-        app.include_router(router)
+    app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply, uploads=_upload_limits(settings))
+    for routes in (health, reference, *_NATIVE, *_OPENAI, openai_hooks):
+        app.include_router(routes.router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
     return app
+
+
+def _upload_limits(settings: Settings) -> dict[str, int]:
+    """Returns the paths that take files, with the limits of their bodies."""
+    limit = settings.upload_limit_bytes + FORM_BYTES
+    return {each.router.prefix: limit for each in (files, job_files)}
 
 
 def _reply(scope: Scope, problem: Problem) -> Response:

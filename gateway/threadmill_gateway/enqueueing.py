@@ -1,14 +1,17 @@
 """Jobs of callers: what a job over HTTP may ask for, and whose it is."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from threadmill.async_client import AsyncJobHandle
+from threadmill.errors import JobNotFound
+from threadmill.job.callback import Callback
 from threadmill.job.prompt import PromptJob
 from threadmill.names import NAME_RULE, is_name
 from threadmill.settings.settings import Settings
-from threadmill_gateway.callers import Caller
+from threadmill_gateway.callers import Caller, record_of
 from threadmill_gateway.problems import FieldError, Problem
 from threadmill_gateway.state import Gateway
 
@@ -27,6 +30,8 @@ async def enqueue(gateway: Gateway, caller: Caller, job: PromptJob) -> AsyncJobH
 async def enqueue_many(gateway: Gateway, caller: Caller, jobs: Sequence[PromptJob]) -> list[AsyncJobHandle]:
     """Enqueues jobs as the caller's, or none of them. Raises Problem, and the errors of `Client.enqueue_many`."""
     owned = [owned_by(caller, job, gateway.settings) for job in jobs]
+    for thread in {job.thread for job in owned if job.thread is not None}:
+        await _check_thread(gateway, caller, thread)
     await _check_room(gateway, caller, len(owned))
     return await gateway.client.enqueue_many(owned)
 
@@ -47,7 +52,10 @@ def owned_by(caller: Caller, job: PromptJob, settings: Settings) -> PromptJob:
         allowed = ", ".join(caller.key.endpoints or ())
         reason = f"the API key {caller.name} may not use the endpoint {endpoint!r:.210}"
         raise _refused(HTTPStatus.FORBIDDEN, "endpoint", reason, f"use {allowed}")
-    return job.model_copy(update={**_ownership(caller, job), **_secret(caller, job)})
+    fields = _ownership(caller, job)
+    if job.callback is not None:
+        fields["callback_secret_env"] = with_secret(caller, job.callback).secret_env
+    return job.model_copy(update=fields)
 
 
 def _ownership(caller: Caller, job: PromptJob) -> dict[str, Any]:
@@ -70,22 +78,30 @@ def _ownership(caller: Caller, job: PromptJob) -> dict[str, Any]:
     return fields
 
 
-def _secret(caller: Caller, job: PromptJob) -> dict[str, Any]:
-    """Returns the variable with the secret that signs the job's callback: that of the caller's key."""
-    own = caller.key.callback_secret_env if caller.key else None
-    check_secret(caller, job.callback_secret_env)
-    if job.callback_url is None or job.callback_secret_env is not None:
-        return {}
-    return {"callback_secret_env": own}
+def with_secret(caller: Caller, callback: Callback) -> Callback:
+    """Returns a receiver whose callbacks are signed with the secret of the caller's key, unless it names another.
 
-
-def check_secret(caller: Caller, variable: str | None, field: str = "callback_secret_env") -> None:
-    """Raises Problem if the caller may not have its callbacks signed with the secret of this variable."""
+    Raises Problem if the caller may not choose that one.
+    """
     own = caller.key.callback_secret_env if caller.key else None
-    if variable not in (None, own) and not caller.operates:
+    if callback.secret_env not in (None, own) and not caller.operates:
         reason = f"the API key {caller.name} may not choose the secret that signs its callbacks"
-        remedy = f"leave `{field}` out; an operator sets it with the key (--callback-secret-env)"
-        raise _refused(HTTPStatus.FORBIDDEN, field, reason, remedy)
+        remedy = "leave it out; an operator sets it with the key (--callback-secret-env)"
+        raise _refused(HTTPStatus.FORBIDDEN, "callback_secret_env", reason, remedy)
+    return callback.model_copy(update={"secret_env": callback.secret_env or own})
+
+
+async def _check_thread(gateway: Gateway, caller: Caller, thread_id: str) -> None:
+    """Raises Problem unless a job of the caller was the last one on this kept thread."""
+    if caller.operates:
+        return
+    kept = next((each for each in await gateway.client.threads() if each.id == thread_id), None)
+    if kept is not None:
+        with suppress(JobNotFound):
+            await record_of(gateway, caller, kept.job_id)
+            return
+    reason = f"no job of the API key {caller.name} has kept the thread {thread_id:.100}"
+    raise _refused(HTTPStatus.FORBIDDEN, "thread", reason, "name the thread of one of your own jobs")
 
 
 async def _check_room(gateway: Gateway, caller: Caller, more: int) -> None:

@@ -1,7 +1,7 @@
 """Limits of requests that apply before a route reads them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -17,12 +17,16 @@ from threadmill_gateway.problems import Problem
 class BodyLimit:
     """Refuses a body that is longer than `limit` bytes: at once if its length is declared, else as soon as it is read.
 
-    FastAPI's own limit answers as plain text, before error handlers. `reply`: makes a reply of the refusal.
+    FastAPI's own limit answers as plain text, before error handlers. `reply`: makes a reply of the refusal. `uploads`:
+    the paths that take files, with their limits.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, reply: Callable[[Scope, Problem], Response]) -> None:
+    def __init__(
+        self, app: ASGIApp, limit: int, reply: Callable[[Scope, Problem], Response], uploads: Mapping[str, int]
+    ) -> None:
         self._app = app
         self._limit = limit
+        self._uploads = uploads
         self._reply = reply
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +35,11 @@ class BodyLimit:
             return
         declared = Headers(scope=scope).get("content-length", "")
         body = _Body(int(declared) if declared.isdigit() else 0)
-        body.limit_to(self._limit, "--max-body-bytes")
+        path = str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
+        if path in self._uploads:
+            body.limit_to(self._uploads[path], "upload_limit_bytes")
+        else:
+            body.limit_to(self._limit, "--max-body-bytes")
         if (reason := body.excess) is not None:
             refusal = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason, headers={"Connection": "close"})
             await self._reply(scope, refusal)(scope, receive, send)

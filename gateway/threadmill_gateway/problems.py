@@ -20,6 +20,8 @@ from threadmill.errors import (
     ThreadInUse,
     ThreadmillError,
     ThreadNotFound,
+    UploadNotFound,
+    UploadTooLarge,
 )
 from threadmill.secrets.redaction import redact_all
 
@@ -31,12 +33,14 @@ RETRY_AFTER_S = 5
 #: The statuses of errors that the library raises.
 _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
     (JobNotFound, HTTPStatus.NOT_FOUND),
-    (BatchNotFound, HTTPStatus.NOT_FOUND),
     (ThreadNotFound, HTTPStatus.NOT_FOUND),
+    (UploadNotFound, HTTPStatus.NOT_FOUND),
+    (UploadTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidJob, HTTPStatus.UNPROCESSABLE_ENTITY),
     (KeyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),  # as draft-ietf-httpapi-idempotency-key-header says
     (InvalidCursor, HTTPStatus.UNPROCESSABLE_ENTITY),
     (InvalidEntryId, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (InvalidCursor, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SettingsError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ThreadInUse, HTTPStatus.CONFLICT),
     (JobNotEnded, HTTPStatus.CONFLICT),
@@ -91,6 +95,10 @@ def problem_of(error: ThreadmillError) -> Problem:
             "Redis cannot be used now, so nothing was changed unless the request had been carried out already",
             "send the request again, with the same Idempotency-Key if it enqueues a job",
             headers={"Retry-After": str(RETRY_AFTER_S)},
+        )
+    if isinstance(error, BatchNotFound):  # its text suggests similar names, which may be those of other callers
+        return Problem(
+            HTTPStatus.NOT_FOUND, "there is no such batch, or it is no longer kept", "see GET /v1/job-batches"
         )
     for kind, status in _STATUSES:
         if isinstance(error, kind):

@@ -1,11 +1,15 @@
 """Runs the gateway until SIGTERM or Ctrl-C."""
 
 import logging
+import signal
+import socket
 from contextlib import closing
 from dataclasses import replace
 from ipaddress import ip_address
+from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from threadmill import log
 from threadmill.client import Client
@@ -18,6 +22,23 @@ from threadmill_gateway.options import GatewayOptions
 GRACE_S = 5
 
 _log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Ends streams of events, and replies that are held back, as soon as it is to stop. Then the exit code is 0."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stops. uvicorn's own would raise the signal again after that, as if it had killed the process."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.gateway.stopping.set()
+        await super().shutdown(sockets)
 
 
 def serve(
@@ -34,8 +55,9 @@ def serve(
     Raises SettingsError if other machines can reach `host` and there are no API keys.
     """
     log.configure(log_level)
-    uvicorn.run(
-        create_app(settings, guarded(settings, options, host)),
+    app = create_app(settings, guarded(settings, options, host))
+    config = uvicorn.Config(
+        app,
         host=host,
         port=port,
         log_config=None,
@@ -46,6 +68,7 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
         ws="none",
     )
+    Server(config, app).run()
 
 
 def guarded(settings: Settings, options: GatewayOptions, host: str) -> GatewayOptions:

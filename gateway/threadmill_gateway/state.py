@@ -1,7 +1,9 @@
 """What all routes share: the client, the options of the gateway, and the API keys."""
 
-from dataclasses import dataclass
-from typing import Annotated, cast
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -11,12 +13,26 @@ from threadmill.settings.settings import Settings
 from threadmill_gateway.key_ring import KeyRing
 from threadmill_gateway.options import GatewayOptions
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True)
 class Gateway:
     client: AsyncClient
     options: GatewayOptions
     keys: KeyRing
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)  #: ends streams, and replies that are held back
+
+    async def unless_stopping(self, call: Coroutine[Any, Any, _T]) -> _T | None:
+        """Returns the result of a call that may take long; None, and the call is cancelled, if the gateway stops."""
+        calling, stopping = asyncio.ensure_future(call), asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({calling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return calling.result() if calling.done() else None
+        finally:
+            for task in (calling, stopping):
+                task.cancel()
+            await asyncio.gather(calling, stopping, return_exceptions=True)
 
     @property
     def settings(self) -> Settings:

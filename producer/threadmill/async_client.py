@@ -107,6 +107,10 @@ class AsyncClient:
         run: Callable[..., _T] = contextvars.copy_context().run
         return await asyncio.get_running_loop().run_in_executor(self._threads, run, call)
 
+    async def call(self, function: Callable[[Client], _T]) -> _T:
+        """Runs a function with the blocking client in a thread, for several calls in a row."""
+        return await self._in_thread(partial(function, self._client))
+
     def _watching(self) -> Watcher:
         """Raises ClientClosed, and RuntimeError in another event loop than the first."""
         if self._is_closed:

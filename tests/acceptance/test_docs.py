@@ -32,7 +32,7 @@ pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXTRAS = "worker,emulator,local,documents,parquet,mcp"
+EXTRAS = "worker,emulator,gateway,local,documents,parquet,mcp"
 
 #: Settings of each endpoint that shorten what a reader would wait for.
 HASTY = {"first_poll_s": "0.05", "batch_lane_wait_s": "0.1"}
@@ -59,6 +59,7 @@ RUNS_ON = {
     r"^threadmill worker\b": "worker started",
     r"^celery .* worker": "worker started",
     r"^threadmill emulator": "listening on",
+    r"^threadmill gateway": "Uvicorn running on",
     r"^threadmill report schedule": "schedule",
     r"^redis-server": "Ready to accept connections",
 }
@@ -114,6 +115,7 @@ class Reader:
         shutil.copytree(ROOT / "examples", folder / "examples")
         (folder / "bin").mkdir()
         (folder / "bin" / "redis-server").symlink_to(redis_server())
+        self._gateway_url: str | None = None
         self._worker = self._start_worker()
         self._settings_changed = False
         fields = {"redis_url": self._redis_url, "default_endpoint": "emulator"}
@@ -237,6 +239,16 @@ class Reader:
         child.signal(signal.SIGTERM)
         assert child.exit_code() == 0, child.log()
 
+    def _gateway(self) -> str:
+        """The URL of the reader's gateway, which starts when a page first calls it."""
+        if self._gateway_url is None:
+            command = "threadmill gateway --port 0"
+            gateway = self._runs_on("gateway", command, "Uvicorn running on")
+            found = re.search(r"Uvicorn running on (http://[\d.:]+)", gateway.log())
+            assert found is not None
+            self._gateway_url = found[1]
+        return self._gateway_url
+
     def _start_worker(self) -> Child:
         return self._runs_on("worker", "threadmill worker", "worker started")
 
@@ -251,7 +263,8 @@ class Reader:
         """With what stands for something of the reader's replaced by it."""
         for shown, real in {
             r"http://127\.0\.0\.1:8089": self._emulator_url,
-            r"--port 8089": "--port 0",
+            r"--port (8089|8080)": "--port 0",
+            r"^threadmill gateway(?!.*--port)": "threadmill gateway --port 0",
             r"redis://[\w.]+:6379/0": self._redis_url,
             r"^redis-server": f"redis-server --port {free_port()}",
             r"\.venv/bin/": "",
@@ -262,6 +275,7 @@ class Reader:
             text = re.sub(shown, real, text)
         for shown, make in {
             r"\bvs_\.\.\.": self._vector_store,
+            r"http://(127\.0\.0\.1|localhost):8080": self._gateway,
             r"(?<=cancel )JOB(\.\.\.|\b)": lambda: self._job("[[scenario=stuck]]"),
             r"(?<=redrive )JOB(\.\.\.|\b)": lambda: self._result("[[scenario=failed]]").job_id,
             r"\bJOB(\.\.\.|\b)": lambda: self._result("Hello").job_id,

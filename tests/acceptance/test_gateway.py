@@ -2,17 +2,25 @@
 
 import shlex
 import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import httpx
 import pytest
 from tests.acceptance.site import THREADMILL, Child, until
+from tests.receiver import Receiver
 
+from threadmill.store.callback_records import DeliveryState
 from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.acceptance
 
 #: For an answer that the server holds back.
 TIMEOUT_S = 120
+
+KILLS, JOBS = 20, 40
 
 
 def is_ready(url: str) -> bool:
@@ -40,5 +48,68 @@ def test_local_brings_all_that_a_job_needs_and_sigterm_ends_all_of_it(local):
     ended = httpx.get(f"{url}/v1/jobs/{job['id']}", params={"wait": 60}, timeout=TIMEOUT_S).json()
     assert (ended["state"], ended["endpoint"]) == ("succeeded", "emulator")
     gateway.signal(signal.SIGTERM)
-    assert gateway.exit_code() == 128 + signal.SIGTERM
+    assert gateway.exit_code() == 0
     assert not is_ready(url)
+
+
+@pytest.fixture
+def start_gateway(site):
+    """Starts gateways of the site on one port. Each is ready when it is returned."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+
+    def start() -> tuple[Child, str]:
+        command = [sys.executable, "-m", "threadmill_gateway", "--port", str(port)]
+        gateway = site.start("gateway", command, **site.environment)
+        until(lambda: is_ready(url) or gateway.check(), "the gateway is ready")
+        return gateway, url
+
+    return start
+
+
+def test_sigterm_ends_streams_and_answers_that_are_held_back(start_gateway):
+    gateway, url = start_gateway()
+    job = httpx.post(f"{url}/v1/jobs", json={"prompt": "Why?"}).json()
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(httpx.get, f"{url}/v1/jobs/{job['id']}", params={"wait": 60}, timeout=TIMEOUT_S)
+        with httpx.stream("GET", f"{url}/v1/jobs/{job['id']}/events", timeout=TIMEOUT_S) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            gateway.signal(signal.SIGTERM)
+            for _ in lines:  # the stream ends
+                pass
+        assert held.result().json()["state"] == "queued"
+    assert gateway.exit_code() == 0
+
+
+@pytest.mark.settings(lease_s=3, sweep_interval_s=0.5, callback_hosts=["127.0.0.1"])
+def test_each_job_has_one_callback_through_kills_of_gateway_and_worker(site, start_gateway, serve, dice):
+    receiver = Receiver()
+    hook = serve(receiver) + "/hook"
+    gateway, url = start_gateway()
+    worker = site.start_worker()
+
+    def enqueue(number: int) -> str:
+        """Sends a request until it is answered, as a client with an idempotency key can do."""
+        body = {"prompt": f"[[scenario=echo]]\n{number}", "callback_url": hook}
+        while True:
+            with suppress(httpx.TransportError):
+                reply = httpx.post(f"{url}/v1/jobs", json=body, headers={"Idempotency-Key": f"order-{number}"})
+                return reply.raise_for_status().json()["id"]
+            time.sleep(0.05)
+
+    with ThreadPoolExecutor(4) as pool:
+        enqueued = pool.map(enqueue, range(JOBS))
+        for number in range(KILLS):
+            time.sleep(dice.uniform(0, 0.5))
+            if number % 2:
+                worker.kill()
+                worker = site.start_worker()
+            else:
+                gateway.kill()
+                gateway, _ = start_gateway()
+        jobs = list(enqueued)
+    until(lambda: len(site.client.callbacks(DeliveryState.DELIVERED)) == JOBS, "all callbacks are delivered", 120)
+    assert len(set(jobs)) == JOBS
+    assert len(site.client.jobs(limit=2 * JOBS)) == JOBS
+    assert set(receiver.ids) == {f"msg_{job_id}_1" for job_id in jobs}

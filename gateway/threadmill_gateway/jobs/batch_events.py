@@ -65,4 +65,6 @@ async def _events(gateway: Gateway, caller: Caller, name: str, cursor: str) -> A
         if not ended:
             if not batch.open:
                 return
-            await asyncio.sleep(LOOK_S)
+            await gateway.unless_stopping(asyncio.sleep(LOOK_S))
+            if gateway.stopping.is_set():
+                return

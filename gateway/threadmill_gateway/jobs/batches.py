@@ -9,8 +9,7 @@ from pydantic import BaseModel, Field, PositiveInt
 from threadmill.job.callback import Callback
 from threadmill.names import Name
 from threadmill_gateway.callers import Caller, Enqueuer, Reader
-from threadmill_gateway.enqueueing import check_secret
-from threadmill_gateway.jobs.owned_batches import hiding_others
+from threadmill_gateway.enqueueing import with_secret
 from threadmill_gateway.jobs.views import BatchList, BatchView
 from threadmill_gateway.problems import documented
 from threadmill_gateway.state import Gateway, Served
@@ -70,22 +69,18 @@ async def limit(name: Name, body: Limit, gateway: Served, caller: Enqueuer) -> B
 @router.post("/{name}/callback", responses=_NOT_FOUND)
 async def set_callback(name: Name, callback: Callback, gateway: Served, caller: Enqueuer) -> BatchView:
     """Have a callback sent once, when no job of the batch is open. Enqueue its jobs first."""
-    check_secret(caller, callback.secret_env, "secret_env")
-    own = caller.key.callback_secret_env if caller.key else None
-    receiver = callback.model_copy(update={"secret_env": callback.secret_env or own})
+    receiver = with_secret(caller, callback)
     return await _changed(gateway, caller, name, lambda batch: gateway.client.set_batch_callback(batch, receiver))
 
 
 async def view(gateway: Gateway, caller: Caller, name: str) -> BatchView:
-    """Returns a batch of the caller. Raises Problem, and BatchNotFound to who operates all."""
-    with hiding_others(caller, name):
-        return BatchView.of(await gateway.client.batch(caller.stored_batch(name)), caller)
+    """Returns a batch of the caller. Raises BatchNotFound."""
+    return BatchView.of(await gateway.client.batch(caller.stored_batch(name)), caller)
 
 
 async def _changed(
     gateway: Gateway, caller: Caller, name: str, change: Callable[[str], Awaitable[object]]
 ) -> BatchView:
     """Changes a batch of the caller, and returns it."""
-    with hiding_others(caller, name):
-        await change(caller.stored_batch(name))
+    await change(caller.stored_batch(name))
     return await view(gateway, caller, name)

@@ -44,7 +44,7 @@ async def events(
     """
     try:
         async with aclosing(gateway.client.follow(followed, after=last_event_id)) as following:
-            async for event in following:
+            while (event := await gateway.unless_stopping(anext(following, None))) is not None:
                 yield _sent(event)
     except ThreadmillError as error:  # the status has been sent: the reader connects again
         log.warning("the events of job %s broke off: %s", followed, error)

@@ -14,7 +14,6 @@ from threadmill.names import Name
 from threadmill.store.records import JobRecord
 from threadmill_gateway import enqueueing
 from threadmill_gateway.callers import Caller, Enqueuer, Reader, record_of
-from threadmill_gateway.jobs.owned_batches import hiding_others
 from threadmill_gateway.jobs.views import JobList, JobView
 from threadmill_gateway.problems import Problem, documented
 from threadmill_gateway.state import Gateway, Served
@@ -68,17 +67,16 @@ async def list_jobs(
     """List jobs, the latest first. A page may have fewer than `limit` although `next_cursor` says that more follow."""
     if not caller.operates and tenant not in (None, caller.name):
         raise Problem(HTTPStatus.FORBIDDEN, f"the API key {caller.name} sees only its own jobs", "leave `tenant` out")
-    with hiding_others(caller, batch):
-        page = await gateway.client.job_page(
-            state=state,
-            batch=None if batch is None else caller.stored_batch(batch),
-            endpoint=endpoint,
-            tenant=tenant if caller.operates else caller.name,
-            since=since,
-            until=until,
-            limit=limit,
-            cursor=cursor,
-        )
+    page = await gateway.client.job_page(
+        state=state,
+        batch=None if batch is None else caller.stored_batch(batch),
+        endpoint=endpoint,
+        tenant=tenant if caller.operates else caller.name,
+        since=since,
+        until=until,
+        limit=limit,
+        cursor=cursor,
+    )
     return JobList(data=[_view(gateway, caller, record) for record in page.jobs], next_cursor=page.next_cursor)
 
 
@@ -94,6 +92,7 @@ async def get(
             ge=0, le=LONGEST_WAIT_S, description="Answer when the job has ended, after so many seconds at the latest."
         ),
     ] = 0,
+    waits_for: Annotated[bool, Query(description="Say what a queued job waits for, which takes more time.")] = False,
 ) -> JobView:
     """Read a job. Its `result` is there when it has ended; until then, `Retry-After` says when to ask again."""
     record = await record_of(gateway, caller, job_id)
@@ -101,8 +100,8 @@ async def get(
         record = await _after(gateway, record, wait)
     if record.state not in TERMINAL:
         response.headers["Retry-After"] = str(_ASK_AGAIN_S)
-    waits_for = await gateway.client.waits_for(job_id) if record.state is JobState.QUEUED else None
-    return _view(gateway, caller, record, waits_for)
+    reason = await gateway.client.waits_for(job_id) if waits_for and record.state is JobState.QUEUED else None
+    return _view(gateway, caller, record, reason)
 
 
 @router.post("/{job_id}/cancel", responses=documented(HTTPStatus.NOT_FOUND))
@@ -126,9 +125,9 @@ def _view(gateway: Gateway, caller: Caller, record: JobRecord, waits_for: str | 
 
 
 async def _after(gateway: Gateway, record: JobRecord, wait_s: float) -> JobRecord:
-    """Returns the record when the job has ended, or after so many seconds."""
+    """Returns the record when the job has ended, after so many seconds, or when the gateway stops."""
     with suppress(WaitTimeout):
-        await gateway.client.wait(record.id, wait_s)
+        await gateway.unless_stopping(gateway.client.wait(record.id, wait_s))
     return await gateway.client.get(record.id)
 
 

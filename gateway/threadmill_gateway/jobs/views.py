@@ -26,7 +26,7 @@ class JobView(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested: bool
-    waits_for: str | None = Field(default=None, description="What a queued job waits for; only if one job is read.")
+    waits_for: str | None = Field(default=None, description="What a queued job waits for, if the request asks for it.")
     result: JobResult | None
     links: dict[str, str] = Field(description="`self`, `events`, and `artifacts/NAME` for each file of the result.")
 

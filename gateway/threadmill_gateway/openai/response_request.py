@@ -6,6 +6,7 @@ A parameter without a counterpart in a job is refused, unless it has the value t
 from dataclasses import dataclass
 from typing import Any
 
+from threadmill.job.message import UPLOAD, UPLOAD_ID
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
 from threadmill_gateway.openai.conversation import Conversation, detail, image_part, read_conversation, text_part
@@ -111,6 +112,8 @@ def _image(part: Fields) -> dict[str, Any]:
         raise invalid(part.path("image_url"), "an image has either `image_url` or `file_id`.")
     if url is not None:
         return image_part(part, "image_url", url)
+    if UPLOAD_ID.match(file_id or ""):
+        return image_part(part, "file_id", f"{UPLOAD}{file_id}")
     return {"type": "image_file", "image_file": {"file_id": file_id, "detail": detail(part)}}
 
 

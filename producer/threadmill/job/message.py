@@ -19,7 +19,7 @@ _FILE_ID = re.compile(r"^(file|assistant)-[A-Za-z0-9_-]+$")
 UPLOAD_ID = re.compile(r"^file-tm-[0-9a-f]{32}$")
 
 #: What comes before the id of an upload in the source of an image.
-_UPLOAD = "upload:"
+UPLOAD = "upload:"
 
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
 
@@ -38,12 +38,12 @@ def is_data_url(image: str) -> bool:
 
 def is_upload(image: str) -> bool:
     """Whether an image is the id of an upload, as `upload:file-tm-...`."""
-    return image.startswith(_UPLOAD)
+    return image.startswith(UPLOAD)
 
 
 def upload_of(image: str) -> str:
     """Returns the id of the upload that an image is."""
-    return image.removeprefix(_UPLOAD)
+    return image.removeprefix(UPLOAD)
 
 
 def label(source: str) -> str:

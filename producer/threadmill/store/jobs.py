@@ -24,6 +24,7 @@ from threadmill.store import requests
 from threadmill.store.api_keys import ApiKeyStore
 from threadmill.store.callbacks import CallbackStore
 from threadmill.store.connection import BLOCK_S, chunks, moment_of, unavailable
+from threadmill.store.file_batches import FileBatchStore
 from threadmill.store.job_lists import JobListStore
 from threadmill.store.job_reads import NO_HASH, check_id
 from threadmill.store.keys import celery_key
@@ -49,7 +50,9 @@ class Created:
     is_new: bool
 
 
-class Store(JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, UploadStore, WebhookStore):
+class Store(
+    JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, UploadStore, FileBatchStore, WebhookStore
+):
     """The producer's operations on jobs."""
 
     def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:

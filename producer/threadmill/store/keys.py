@@ -122,6 +122,13 @@ class Keys:
     owned_uploads = KeyOf("uploads:{}")  #: zset: likewise, of one owner
     uploads_due = Key("uploads_due")  #: zset: ids by the time to see whether the file can be deleted
 
+    # Batches whose jobs are the lines of an upload
+    file_batch = KeyOf("file_batch:{}")  #: hash: a batch and the state of its lines: job/file_batch.py; expires
+    file_batch_held = KeyOf("file_batch:{}:held")  #: string: the lease of the gateway that enqueues its lines
+    file_batches = Key("file_batches")  #: zset: ids of all by creation; may have ids that have expired
+    owned_file_batches = KeyOf("file_batches:{}")  #: zset: likewise, of one owner
+    file_batches_open = Key("file_batches_open")  #: zset: those with lines that a gateway has to see to
+
     # Reports
     reports = Key("reports")  #: hash: name of a report -> the time since when it is scheduled
     report = KeyOf(_REPORT)  #: hash: its nights as JSON, by date

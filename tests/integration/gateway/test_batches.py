@@ -82,7 +82,7 @@ async def test_the_callback_of_a_batch_is_signed_with_the_secret_of_the_caller(c
     job = await enqueue(shop)
     there = "/v1/job-batches/night/callback"
     refused = await shop.post(there, json={"url": "https://example.com/", "secret_env": "DESK_SECRET"})
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (403, "body.secret_env")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (403, "body.callback_secret_env")
     assert (await shop.post(there, json={"url": "https://example.com/?token=1"})).status_code == 200
     client.cancel(job)
     [delivery] = client.callbacks()

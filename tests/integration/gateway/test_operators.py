@@ -13,7 +13,7 @@ async def test_an_endpoint_is_paused_and_resumed(http):
     paused = await http.post("/v1/endpoints/emulator/pause", json={"reason": "maintenance"})
     assert paused.json()["paused"] == "maintenance"
     job = (await http.post("/v1/jobs", json={"prompt": "Well?"})).json()
-    assert "maintenance" in (await http.get(f"/v1/jobs/{job['id']}")).json()["waits_for"]
+    assert "worker" in (await http.get(f"/v1/jobs/{job['id']}?waits_for=true")).json()["waits_for"]
     assert (await http.post("/v1/endpoints/emulator/resume")).json()["paused"] is None
     assert (await http.post("/v1/endpoints/emulator/pause")).json()["paused"] == ""
     assert (await http.get("/v1/endpoints/emulator")).json()["paused"] == ""

@@ -92,6 +92,23 @@ async def test_webhooks_may_come_twice_and_late(worker, emulator, hooked, expect
     await asyncio.to_thread(until, lambda: httpx.get(f"{emulator.url}/_webhooks").json()["sent"] == 6)
 
 
+async def test_the_worker_that_takes_a_job_over_is_woken(
+    worker, worker_of, settings, emulator, hooked, expecting, until
+):
+    hooked()
+    job_id = worker.create("[[run_s=3]] Why is the sky blue?")
+    running = asyncio.create_task(worker.process.run(job_id, None))
+    await asyncio.to_thread(until, lambda: "awaits" in worker.client.store.fields(job_id))
+    await worker.process.close()
+    await running
+    other = worker_of(settings)
+    other.start()
+    await asyncio.to_thread(until, lambda: other.process._webhook_store.are_arriving("emulator"))
+    assert (await other.see_through(job_id)).state is JobState.SUCCEEDED
+    assert emulator.created() == 1
+    assert polls(emulator) <= 2, "one when it begins, one for the webhook"
+
+
 async def test_a_lost_webhook_costs_the_wait_for_the_safety_net(worker, emulator, hooked, expecting, monkeypatch):
     monkeypatch.setattr(polling, "SAFETY_NET_S", 1.0)
     hooked(times=0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import threading
 from contextlib import aclosing
 
 import pytest
@@ -97,9 +98,17 @@ def public(kind: type) -> dict[str, inspect.Signature]:
     }
 
 
+async def test_several_calls_can_be_made_in_one_thread(settings):
+    async with AsyncClient(settings) as client:
+        _, thread = await client.call(lambda blocking: (blocking.ping(), threading.current_thread().name))
+        assert thread.startswith("threadmill")
+    with pytest.raises(ClientClosed):
+        await client.call(lambda blocking: blocking.ping())
+
+
 def test_both_clients_have_the_same_methods():
     own, others = public(AsyncClient), public(Client)
-    assert own.keys() - others.keys() == {"close"}
+    assert own.keys() - others.keys() == {"close", "call"}
     assert others.keys() <= own.keys()
     for name, signature in others.items():
         assert own[name].parameters == signature.parameters, name

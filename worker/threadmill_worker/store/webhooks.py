@@ -3,10 +3,14 @@
 import time
 from dataclasses import dataclass
 
+import structlog
+
 from threadmill.redis import client
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import BLOCK_S
 from threadmill_worker.store.connection import Connection
+
+log = structlog.get_logger(__name__)
 
 #: How often a worker asks whether webhooks arrive, in seconds.
 REFRESH_S = 5.0
@@ -62,7 +66,8 @@ class WebhookStore(Connection):
         if endpoint := self._batches.get(key):
             return BatchEnded(endpoint, entry)
         job_id, endpoint, run_id = entry.split(" ", 2)
-        self._arriving.add(endpoint)
+        if endpoint not in self._arriving:
+            await self._refresh()
         return RunEnded(job_id, run_id)
 
     async def _refresh(self) -> None:
@@ -70,7 +75,10 @@ class WebhookStore(Connection):
             for endpoint in self._endpoints:
                 pipe.exists(self._keys.webhooks(endpoint))
             arrive = await pipe.execute()
-        self._arriving = {endpoint for endpoint, is_there in zip(self._endpoints, arrive, strict=True) if is_there}
+        arriving = {endpoint for endpoint, is_there in zip(self._endpoints, arrive, strict=True) if is_there}
+        for endpoint in arriving ^ self._arriving:
+            log.info("webhooks arrive" if endpoint in arriving else "no webhooks arrive", endpoint=endpoint)
+        self._arriving = arriving
         self._refresh_at = time.monotonic() + REFRESH_S
 
     async def close(self) -> None:

@@ -1,0 +1,1 @@
+"""What `scripts/bench gateway` measures, and with what it compares."""
