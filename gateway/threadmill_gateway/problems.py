@@ -1,11 +1,12 @@
 """Errors as RFC 9457 problems: JSON that names the thing, the reason and the remedy."""
 
+import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from threadmill.errors import (
     BatchNotFound,
@@ -47,6 +48,13 @@ _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
 )
 
 
+class AsciiReply(JSONResponse):
+    """JSON in ASCII: an error may quote half a character of the request (a lone surrogate), which UTF-8 cannot have."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode()
+
+
 class FieldError(BaseModel):
     field: str  #: where it is in the request, as `body.prompt` or `query.limit`
     message: str
@@ -82,9 +90,9 @@ class Problem(Exception):
         )
         self.headers = dict(headers or {})
 
-    def response(self) -> JSONResponse:
+    def response(self) -> Response:
         body = redact_all(self.body.model_dump(exclude_none=True))
-        return JSONResponse(body, self.status, self.headers, media_type=MEDIA_TYPE)
+        return AsciiReply(body, self.status, self.headers, media_type=MEDIA_TYPE)
 
 
 def problem_of(error: ThreadmillError) -> Problem:

@@ -44,7 +44,10 @@ _ANCHOR, _SECONDS = "expires_after[anchor]", "expires_after[seconds]"
     responses=documented(),
     openapi_extra=documented_form(
         purpose={"type": "string", "enum": list(PURPOSES), "required": True},
-        **{_ANCHOR: {"type": "string", "enum": ["created_at"]}, _SECONDS: {"type": "integer"}},
+        **{
+            _ANCHOR: {"type": "string", "enum": ["created_at"]},
+            _SECONDS: {"type": "integer", "minimum": _LIFETIMES_S.start, "maximum": _LIFETIMES_S.stop - 1},
+        },
     ),
 )
 async def create(request: Request, gateway: Served, caller: Enqueuer) -> Response:
@@ -89,7 +92,10 @@ async def get(file_id: str, gateway: Served, caller: Reader) -> Response:
         return JSONResponse(file_object(await upload_of(gateway, caller, file_id)))
 
 
-@router.get("/{file_id}/content", responses=documented(HTTPStatus.NOT_FOUND))
+@router.get(
+    "/{file_id}/content",
+    responses={**documented(HTTPStatus.NOT_FOUND), 200: {"content": {"application/octet-stream": {}}}},
+)
 async def content(file_id: str, gateway: Served, caller: Reader) -> Response:
     """Read the content of a file. The files of a batch are made while they are read."""
     if (made := await output_file(gateway, caller, file_id)) is not None:
@@ -151,7 +157,8 @@ def _lifetime(fields: dict[str, str]) -> int | None:
     seconds = fields.get(_SECONDS)
     if seconds is None:
         return None
-    if not seconds.isdecimal() or int(seconds) not in _LIFETIMES_S:
+    # Python reads no number of more than 4,300 digits
+    if not seconds.isdecimal() or len(seconds) > 20 or int(seconds) not in _LIFETIMES_S:
         raise invalid("expires_after.seconds", f"must be {_LIFETIMES_S.start} to {_LIFETIMES_S.stop - 1}.")
     return int(seconds)
 

@@ -5,11 +5,11 @@ from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import Scope
 
 from threadmill_gateway.openai.errors import INVALID, ApiError
-from threadmill_gateway.problems import Problem
+from threadmill_gateway.problems import AsciiReply, Problem
 
 #: The paths whose replies have OpenAI's form.
 _PATHS = ("/v1/models", "/v1/responses", "/v1/chat", "/v1/files", "/v1/batches")
@@ -44,8 +44,8 @@ def speaks_openai(scope: Scope) -> bool:
     return any(path == each or path.startswith(f"{each}/") for each in _PATHS)
 
 
-def error_reply(error: ApiError) -> JSONResponse:
-    return JSONResponse(error.body, error.status, error.headers)
+def error_reply(error: ApiError) -> Response:
+    return AsciiReply(error.body, error.status, error.headers)
 
 
 def api_error(problem: Problem) -> ApiError:

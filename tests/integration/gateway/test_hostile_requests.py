@@ -1,0 +1,32 @@
+"""Requests that no SDK sends are refused, and never fail the gateway."""
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/jobs", rb'{"prompt": "Well?", "endpoint": "\ud800"}'),
+        ("/v1/responses", rb'{"model": "emulator", "input": "Well?", "a\ud800": 1}'),
+        ("/v1/responses", rb'{"model": "emulator", "input": "Well?", "previous_response_id": "resp_\ud800"}'),
+    ],
+)
+async def test_a_refusal_can_quote_half_a_character(http, path, body):
+    refused = await http.post(path, content=body, headers=JSON)
+    assert refused.status_code in (400, 422)
+    assert "\\ud800" in refused.text
+
+
+async def test_a_lifetime_of_too_many_digits_is_refused(http):
+    fields = {"purpose": "user_data", "expires_after[seconds]": "9" * 5000}
+    refused = await http.post("/v1/files", data=fields, files={"file": ("a.txt", b"a")})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "expires_after.seconds")
+
+
+async def test_the_content_of_a_file_is_documented_as_binary(http):
+    routes = (await http.get("/openapi.json")).json()["paths"]
+    assert "application/octet-stream" in routes["/v1/files/{file_id}/content"]["get"]["responses"]["200"]["content"]
