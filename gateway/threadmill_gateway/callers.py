@@ -14,6 +14,7 @@ from threadmill.job.api_key import ApiKey, Scope
 from threadmill.store.records import JobRecord
 from threadmill_gateway.key_ring import unauthorised
 from threadmill_gateway.limits import lower_body_limit
+from threadmill_gateway.options import is_loopback
 from threadmill_gateway.problems import Problem
 from threadmill_gateway.state import Gateway, Served
 
@@ -74,17 +75,27 @@ async def caller(
     shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Caller:
     """Returns who sent a request. Raises Problem if it has no valid key, or its key has no request left now."""
-    if shown is None:
-        if gateway.options.open_without_keys and await gateway.keys.is_empty():
-            return Caller()
-        raise unauthorised("the request has no API key")
     if gateway.options.open_without_keys and await gateway.keys.is_empty():
-        return Caller()  # an SDK always sends some key
+        _check_host(request)
+        return Caller()  # whatever key it shows: an SDK always sends one
+    if shown is None:
+        raise unauthorised("the request has no API key")
     key = await gateway.keys.key_of(shown.credentials)
     if key.max_body_bytes is not None:
         lower_body_limit(request, key.max_body_bytes, f"API key {key.name}")
     response.headers.update(await _counted(gateway, key))
     return Caller(key)
+
+
+def _check_host(request: Request) -> None:
+    """Raises Problem if a request came under another name than this machine's: a web page may have its name lead here
+    (DNS rebinding), and could then use a gateway without API keys."""
+    if not is_loopback(request.url.hostname or ""):
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            f"without API keys, the gateway serves 127.0.0.1 and localhost, not {request.url.hostname!r:.100}",
+            "create an API key with `threadmill keys create NAME`",
+        )
 
 
 async def _counted(gateway: Gateway, key: ApiKey) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """How a gateway serves, as far as the command line says."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 #: Bytes of a request's body, unless --max-body-bytes says otherwise.
 MAX_BODY_BYTES = 10_000_000
@@ -12,3 +13,11 @@ class GatewayOptions:
     root_path: str = ""  #: the path under which a proxy publishes the gateway
     heartbeat_s: float = 15.0  #: a stream of events has a comment after so much silence
     open_without_keys: bool = True  #: while Redis has no API keys, everybody may do everything
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address or a name."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -5,7 +5,6 @@ import signal
 import socket
 from contextlib import closing
 from dataclasses import replace
-from ipaddress import ip_address
 from types import FrameType
 
 import uvicorn
@@ -16,7 +15,7 @@ from threadmill.client import Client
 from threadmill.errors import SettingsError, StoreUnavailable
 from threadmill.settings.settings import Settings
 from threadmill_gateway.app import create_app
-from threadmill_gateway.options import GatewayOptions
+from threadmill_gateway.options import GatewayOptions, is_loopback
 
 #: How long a shutdown waits for requests in progress. Streams of events end with it; their readers continue elsewhere.
 GRACE_S = 5
@@ -90,11 +89,3 @@ def guarded(settings: Settings, options: GatewayOptions, host: str) -> GatewayOp
                 "there are no API keys: everybody on this machine may do everything, also through a proxy on it"
             )
     return replace(options, open_without_keys=is_own)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address to listen on."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -12,6 +12,8 @@ class Fields:
     """The fields of one object. Raises ApiError if it is none, or if a field has another type."""
 
     def __init__(self, value: Any, path: str = "") -> None:
+        if isinstance(value, bytes):
+            raise invalid("body", "is no JSON: send it with Content-Type: application/json.")
         if not isinstance(value, dict):
             raise invalid(path or "body", f"is {_kind(value)}, and must be an object.")
         self._left = {name: each for name, each in value.items() if each is not None}

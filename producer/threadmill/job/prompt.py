@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AwareDatetime,
     Field,
-    JsonValue,
     PositiveInt,
     StringConstraints,
     ValidationError,
@@ -22,6 +21,7 @@ from pydantic import (
 
 from threadmill.errors import InvalidJob
 from threadmill.job.callback import Callback, CallbackFormat, CallbackUrl, SecretVariable
+from threadmill.job.json_value import JsonObject
 from threadmill.job.lanes import LaneName, discount_of
 from threadmill.job.message import (
     FileInput,
@@ -49,6 +49,9 @@ _TIMEOUT_S = 1800.0
 #: Fields that identify a job or say when it starts, and are not part of its content.
 _NOT_CONTENT = {"key", "batch", "priority", "tenant", "start_at", "delay_s"}
 
+#: A name or an id. The limit of its length also refuses half characters, which could not be stored.
+Line = Annotated[str, StringConstraints(max_length=10_000)]
+
 Priority = Literal["high", "normal", "low"]
 
 
@@ -66,23 +69,23 @@ class PromptJob(InputModel):
     messages: tuple[Message, ...] = ()
     images: tuple[ImageSource, ...] = ()
     files: tuple[FileInput, ...] = Field(default=(), max_length=20)
-    endpoint: str | None = None  #: name in the settings; default: `default_endpoint`
-    assistant: str | None = None  #: remote id; default: the profile's, else the endpoint's
-    profile: str | None = None  #: name of a profile that has been applied to the endpoint
+    endpoint: Line | None = None  #: name in the settings; default: `default_endpoint`
+    assistant: Line | None = None  #: remote id; default: the profile's, else the endpoint's
+    profile: Line | None = None  #: name of a profile that has been applied to the endpoint
     thread: ThreadId | None = None  #: continue this remote thread
     keep_thread: bool = False  #: keep the thread for later jobs; the result has its id
     instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None
-    additional_instructions: str | None = None
-    model: str | None = None
+    additional_instructions: Annotated[str, StringConstraints(max_length=256_000)] | None = None
+    model: Line | None = None
     #: Names from the settings' [tools], or tool definitions in the server's own form.
-    tools: tuple[str | dict[str, JsonValue], ...] | None = Field(default=None, max_length=20)
-    tool_choice: str | dict[str, JsonValue] | None = None
-    response_format: str | dict[str, JsonValue] | None = None
+    tools: tuple[Line | JsonObject, ...] | None = Field(default=None, max_length=20)
+    tool_choice: Line | JsonObject | None = None
+    response_format: Line | JsonObject | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_prompt_tokens: PositiveInt | None = None  #: this and the next: at least the endpoint's `min_token_limit`
     max_completion_tokens: PositiveInt | None = None
-    truncation: dict[str, JsonValue] | None = None  #: the server's `truncation_strategy`
+    truncation: JsonObject | None = None  #: the server's `truncation_strategy`
     parallel_tool_calls: bool | None = None
     include_steps: bool = False  #: add the steps of the run, such as code and its logs, to the result
     stream: bool = False  #: publish the text as the model writes it, for `threadmill jobs follow`

@@ -32,6 +32,14 @@ async def test_a_gateway_that_others_reach_needs_a_key_also_when_there_is_none(g
         assert (await http.get("/readyz")).status_code == 200
 
 
+async def test_a_web_page_whose_name_leads_to_this_machine_cannot_use_a_gateway_without_keys(http, key, current):
+    rebound = {"Host": "attacker.example"}
+    refused = await http.post("/v1/jobs", json=JOB, headers=rebound)
+    assert (refused.status_code, "threadmill keys create" in refused.json()["remedy"]) == (403, True)
+    assert (await http.get("/v1/jobs", headers={"Host": "localhost:8080"})).status_code == 200
+    assert (await http.get("/v1/jobs", headers=key("ada") | rebound)).status_code == 200
+
+
 @pytest.mark.parametrize(
     "header", ["Bearer", "Bearer tm_x", "Basic YTpi", f"Bearer tm_{'a' * 12}_{'x' * 43}", "tm_a_b"]
 )

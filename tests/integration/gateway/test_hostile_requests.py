@@ -10,7 +10,6 @@ JSON = {"Content-Type": "application/json"}
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/v1/jobs", rb'{"prompt": "Well?", "endpoint": "\ud800"}'),
         ("/v1/responses", rb'{"model": "emulator", "input": "Well?", "a\ud800": 1}'),
         ("/v1/responses", rb'{"model": "emulator", "input": "Well?", "previous_response_id": "resp_\ud800"}'),
     ],
@@ -30,3 +29,20 @@ async def test_a_lifetime_of_too_many_digits_is_refused(http):
 async def test_the_content_of_a_file_is_documented_as_binary(http):
     routes = (await http.get("/openapi.json")).json()["paths"]
     assert "application/octet-stream" in routes["/v1/files/{file_id}/content"]["get"]["responses"]["200"]["content"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        r'"model": "\ud800"',
+        r'"response_format": {"a": "\udc00"}',
+        '"response_format": ' + '{"a": ' * 200 + "1" + "}" * 200,
+        '"truncation": {"a": NaN}',
+        '"tools": [{"a": 1e400}]',
+    ],
+)
+async def test_what_could_not_be_stored_is_refused(http, field):
+    content = f'{{"prompt": "Well?", {field}}}'
+    refused = await http.post("/v1/jobs", content=content, headers={"Content-Type": "application/json"})
+    assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+    assert (await http.get("/v1/jobs")).json()["data"] == []
