@@ -23,10 +23,14 @@ from threadmill_gateway.jobs import batches as job_batches
 from threadmill_gateway.jobs import files as job_files
 from threadmill_gateway.key_ring import KeyRing
 from threadmill_gateway.limits import BodyLimit
-from threadmill_gateway.openai import batches, chat, files, models, responses
-from threadmill_gateway.openai.batch_enqueueing import BatchEnqueueing
+from threadmill_gateway.openai import models
+from threadmill_gateway.openai.batches import files
+from threadmill_gateway.openai.batches import routes as batches
+from threadmill_gateway.openai.batches.enqueueing import BatchEnqueueing
+from threadmill_gateway.openai.chat import routes as chat
 from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.replies import api_error, error_reply, speaks_openai
+from threadmill_gateway.openai.responses import routes as responses
 from threadmill_gateway.openai.work import ClientGone
 from threadmill_gateway.options import GatewayOptions
 from threadmill_gateway.problems import MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of

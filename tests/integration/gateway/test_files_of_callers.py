@@ -97,7 +97,7 @@ async def test_a_line_for_an_endpoint_that_the_key_may_not_use_fails_the_batch(m
 
 
 async def test_lines_wait_until_the_caller_has_fewer_open_jobs(caller, client, run, until, monkeypatch):
-    monkeypatch.setattr("threadmill_gateway.openai.batch_enqueueing.LOOK_S", 0.05)
+    monkeypatch.setattr("threadmill_gateway.openai.batches.enqueueing.LOOK_S", 0.05)
     anna = caller("anna", max_open_jobs=2)
     batch = await batch_of(anna, lines(*["emulator"] * 3))
     await asyncio.to_thread(until, lambda: client.open_jobs("anna") == 2)

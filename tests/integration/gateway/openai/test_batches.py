@@ -9,7 +9,7 @@ from tests.served import served
 
 from threadmill import Client, JobState
 from threadmill_gateway.app import create_app
-from threadmill_gateway.openai import batch_enqueueing
+from threadmill_gateway.openai.batches import enqueueing
 
 pytestmark = pytest.mark.integration
 
@@ -156,9 +156,9 @@ def test_a_gateway_continues_what_another_one_left(make_settings, base_url, unti
     """The first gateway stops after 20 of 100 lines; the second one enqueues the rest, each line once."""
     settings = make_settings(base_url, {"wire": "responses", "model": "emulator-1", "assistant": None})
     client = Client(settings)
-    monkeypatch.setattr(batch_enqueueing, "_AT_ONCE", 10)
-    monkeypatch.setattr(batch_enqueueing, "LOOK_S", 0.05)
-    enqueue = batch_enqueueing.enqueue_lines
+    monkeypatch.setattr(enqueueing, "_AT_ONCE", 10)
+    monkeypatch.setattr(enqueueing, "LOOK_S", 0.05)
+    enqueue = enqueueing.enqueue_lines
     calls = []
 
     def twice(*args, **kwargs):
@@ -167,7 +167,7 @@ def test_a_gateway_continues_what_another_one_left(make_settings, base_url, unti
             raise RuntimeError("the gateway is killed")
         enqueue(*args, **kwargs)
 
-    monkeypatch.setattr(batch_enqueueing, "enqueue_lines", twice)
+    monkeypatch.setattr(enqueueing, "enqueue_lines", twice)
     with served(create_app(settings)) as url, OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as sdk:
         batch = created(sdk, *(line(number, model="emulator") for number in range(100)))
         until(lambda: len(calls) > 2)
@@ -176,7 +176,7 @@ def test_a_gateway_continues_what_another_one_left(make_settings, base_url, unti
     assert client.batch(batch.id).total == 20
 
     client.store.change_file_batch(batch.id, enqueued=10)  # it was killed before it could say that ten more are jobs
-    monkeypatch.setattr(batch_enqueueing, "enqueue_lines", enqueue)
+    monkeypatch.setattr(enqueueing, "enqueue_lines", enqueue)
     with served(create_app(settings)) as url, OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as sdk:
         until(lambda: not client.store.unfinished_file_batches())
         assert sdk.batches.retrieve(batch.id).status == "in_progress"

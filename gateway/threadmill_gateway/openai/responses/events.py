@@ -10,7 +10,7 @@ from typing import Any
 from threadmill.job.events import Event
 from threadmill.job.result import JobResult, JobState
 from threadmill_gateway.openai.answer_stream import AnswerText
-from threadmill_gateway.openai.response_object import (
+from threadmill_gateway.openai.responses.object import (
     Shown,
     content_of,
     message_object,

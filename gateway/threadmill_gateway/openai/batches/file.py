@@ -8,9 +8,10 @@ from typing import BinaryIO, NamedTuple
 from threadmill.client import Client
 from threadmill.errors import InvalidJob, KeyConflict, SettingsError
 from threadmill.job.file_batch import FileBatch, LineError
-from threadmill_gateway.openai import chat_request, response_request
-from threadmill_gateway.openai.batch_lines import CHAT, Line, job_of_line, line_error, read_line
+from threadmill_gateway.openai.batches.lines import CHAT, Line, job_of_line, line_error, read_line
+from threadmill_gateway.openai.chat import request as chat_request
 from threadmill_gateway.openai.errors import ApiError, refusal_of
+from threadmill_gateway.openai.responses import request as response_request
 
 log = logging.getLogger(__name__)
 

@@ -12,15 +12,15 @@ from threadmill.errors import JobNotEnded, JobNotFound, ThreadInUse, ThreadNotFo
 from threadmill.job.result import TERMINAL
 from threadmill.store.records import JobRecord
 from threadmill_gateway.callers import Caller, Enqueuer, Reader, record_of
-from threadmill_gateway.openai.continuing import continued
 from threadmill_gateway.openai.errors import ApiError, invalid, not_found
 from threadmill_gateway.openai.identifiers import RESPONSE, job_of
-from threadmill_gateway.openai.input_items import input_items
 from threadmill_gateway.openai.model_names import name_of
 from threadmill_gateway.openai.replies import cut, documented, page
-from threadmill_gateway.openai.response_events import ResponseEvents, StreamEvent
-from threadmill_gateway.openai.response_object import Shown, deleted_object, response_object
-from threadmill_gateway.openai.response_request import PARAMS, read_request
+from threadmill_gateway.openai.responses.continuing import continued
+from threadmill_gateway.openai.responses.events import ResponseEvents, StreamEvent
+from threadmill_gateway.openai.responses.input_items import input_items
+from threadmill_gateway.openai.responses.object import Shown, deleted_object, response_object
+from threadmill_gateway.openai.responses.request import PARAMS, read_request
 from threadmill_gateway.openai.streams import frame
 from threadmill_gateway.openai.work import CancelOnDisconnect, IdempotencyKey, ended, enqueue, followed
 from threadmill_gateway.state import Gateway, Served

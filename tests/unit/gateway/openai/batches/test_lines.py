@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from threadmill.job.file_batch import FileBatch
-from threadmill_gateway.openai import batch_file
-from threadmill_gateway.openai.batch_file import FileLine, next_lines
-from threadmill_gateway.openai.batch_lines import CHAT, RESPONSES, custom_id_of, job_of_line, read_line
+from threadmill_gateway.openai.batches import file as batch_file
+from threadmill_gateway.openai.batches.file import FileLine, next_lines
+from threadmill_gateway.openai.batches.lines import CHAT, RESPONSES, custom_id_of, job_of_line, read_line
 from threadmill_gateway.openai.errors import ApiError
 
 BODIES = {

@@ -1,6 +1,6 @@
 """The body of POST /v1/chat/completions as a job. PURE.
 
-As in response_request.py, what has no counterpart in a job is refused.
+As in responses/request.py, what has no counterpart in a job is refused.
 """
 
 from dataclasses import dataclass

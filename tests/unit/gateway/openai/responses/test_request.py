@@ -3,7 +3,7 @@
 import pytest
 
 from threadmill_gateway.openai.errors import ApiError
-from threadmill_gateway.openai.response_request import read_request
+from threadmill_gateway.openai.responses.request import read_request
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
 

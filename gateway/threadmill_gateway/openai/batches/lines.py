@@ -12,9 +12,10 @@ from threadmill.job.file_batch import FileBatch, LineError
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
 from threadmill.surrogates import replace_surrogates
-from threadmill_gateway.openai import chat_request, response_request
+from threadmill_gateway.openai.chat import request as chat_request
 from threadmill_gateway.openai.errors import ApiError, invalid, unsupported
 from threadmill_gateway.openai.fields import Fields
+from threadmill_gateway.openai.responses import request as response_request
 
 RESPONSES, CHAT = "/v1/responses", "/v1/chat/completions"
 

@@ -8,7 +8,7 @@ from threadmill.errors import BatchNotFound
 from threadmill.job.file_batch import FileBatch, KeptFileBatch
 from threadmill.store.batch_records import BatchRecord
 from threadmill_gateway.callers import Caller
-from threadmill_gateway.openai.batch_object import ENDED, OUTPUT, batch_of_file, line_of, status_of
+from threadmill_gateway.openai.batches.object import ENDED, OUTPUT, batch_of_file, line_of, status_of
 from threadmill_gateway.state import Gateway
 from threadmill_gateway.uploading import owns
 

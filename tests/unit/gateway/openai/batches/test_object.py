@@ -6,7 +6,7 @@ import pytest
 
 from threadmill.job.file_batch import FileBatch, FileBatchPhase, FileBatchState, KeptFileBatch
 from threadmill.store.batch_records import BatchRecord
-from threadmill_gateway.openai.batch_object import (
+from threadmill_gateway.openai.batches.object import (
     ERRORS,
     OUTPUT,
     batch_object,

@@ -5,7 +5,7 @@ from openai.types.responses import Response
 from tests.unit.gateway.openai.records import record_of
 
 from threadmill.job.result import Citation, Usage
-from threadmill_gateway.openai.response_object import Shown, response_object
+from threadmill_gateway.openai.responses.object import Shown, response_object
 
 
 def shown(*args, **fields):

@@ -8,8 +8,8 @@ from tests.unit.gateway.openai.records import record_of
 
 from threadmill import Event, EventKind
 from threadmill.job.result import Citation
-from threadmill_gateway.openai.chat_object import Chunks, completion_object
-from threadmill_gateway.openai.chat_request import read_request
+from threadmill_gateway.openai.chat.object import Chunks, completion_object
+from threadmill_gateway.openai.chat.request import read_request
 from threadmill_gateway.openai.errors import ApiError
 
 USER = {"role": "user", "content": "Hello"}

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from tests.unit.gateway.openai.records import NOW, record_of
 
 from threadmill import Event, EventKind, JobState
-from threadmill_gateway.openai.response_events import ResponseEvents
-from threadmill_gateway.openai.response_object import Shown
+from threadmill_gateway.openai.responses.events import ResponseEvents
+from threadmill_gateway.openai.responses.object import Shown
 
 EVENTS = TypeAdapter(ResponseStreamEvent)
 ANSWER = "The sky is blue."

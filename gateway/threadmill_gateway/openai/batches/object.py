@@ -9,10 +9,10 @@ from threadmill.job.result import FailureKind, JobResult, JobState
 from threadmill.settings.settings import Settings
 from threadmill.store.batch_records import BatchRecord
 from threadmill.store.records import JobRecord
-from threadmill_gateway.openai.batch_lines import CHAT, custom_id_of
-from threadmill_gateway.openai.chat_object import completion_object, failure_of
+from threadmill_gateway.openai.batches.lines import CHAT, custom_id_of
+from threadmill_gateway.openai.chat.object import completion_object, failure_of
 from threadmill_gateway.openai.model_names import name_of
-from threadmill_gateway.openai.response_object import Shown, response_object
+from threadmill_gateway.openai.responses.object import Shown, response_object
 
 Object = dict[str, Any]
 

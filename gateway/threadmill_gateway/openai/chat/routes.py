@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse
 from threadmill.job.result import JobResult
 from threadmill.store.records import JobRecord
 from threadmill_gateway.callers import Caller, Enqueuer, record_of
-from threadmill_gateway.openai.chat_object import Chunks, completion_object
-from threadmill_gateway.openai.chat_request import PARAMS, read_request
+from threadmill_gateway.openai.chat.object import Chunks, completion_object
+from threadmill_gateway.openai.chat.request import PARAMS, read_request
 from threadmill_gateway.openai.model_names import name_of
 from threadmill_gateway.openai.replies import documented
 from threadmill_gateway.openai.streams import DONE, frame

@@ -14,7 +14,7 @@ from threadmill.errors import UploadNotFound
 from threadmill.job.upload import Upload
 from threadmill.upload_files import UploadFiles
 from threadmill_gateway.callers import Enqueuer, Reader
-from threadmill_gateway.openai.batch_output import output_content, output_file, output_size
+from threadmill_gateway.openai.batches.output import output_content, output_file, output_size
 from threadmill_gateway.openai.errors import ApiError, invalid, missing, not_found
 from threadmill_gateway.openai.replies import documented, page
 from threadmill_gateway.state import Gateway, Served

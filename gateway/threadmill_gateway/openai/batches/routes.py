@@ -14,10 +14,10 @@ from threadmill.errors import UploadNotFound
 from threadmill.job.file_batch import FileBatch, KeptFileBatch, new_file_batch_id
 from threadmill.job.model import Metadata
 from threadmill_gateway.callers import Caller, Enqueuer, Reader
-from threadmill_gateway.openai.batch_enqueueing import BatchEnqueueing
-from threadmill_gateway.openai.batch_lines import ROUTES
-from threadmill_gateway.openai.batch_object import ENDED, batch_object, status_of
-from threadmill_gateway.openai.batch_output import batch_of, jobs_of
+from threadmill_gateway.openai.batches.enqueueing import BatchEnqueueing
+from threadmill_gateway.openai.batches.lines import ROUTES
+from threadmill_gateway.openai.batches.object import ENDED, batch_object, status_of
+from threadmill_gateway.openai.batches.output import batch_of, jobs_of
 from threadmill_gateway.openai.errors import ApiError, invalid, missing, not_found
 from threadmill_gateway.openai.fields import Fields
 from threadmill_gateway.openai.replies import documented, page

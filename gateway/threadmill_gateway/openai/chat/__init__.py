@@ -1,0 +1,1 @@
+"""Chat completions: requests as jobs, jobs as completions, and the routes. app.py imports the routes."""

@@ -1,0 +1,1 @@
+"""Responses: requests as jobs, jobs as responses, and the routes. app.py imports the routes."""
