@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from threadmill.async_client import AsyncJobHandle
-from threadmill.errors import JobNotFound
+from threadmill.errors import JobNotFound, ThreadNotFound
 from threadmill.job.callback import Callback
 from threadmill.job.prompt import PromptJob
 from threadmill.names import NAME_RULE, is_name
@@ -30,8 +30,8 @@ async def enqueue(gateway: Gateway, caller: Caller, job: PromptJob) -> AsyncJobH
 async def enqueue_many(gateway: Gateway, caller: Caller, jobs: Sequence[PromptJob]) -> list[AsyncJobHandle]:
     """Enqueues jobs as the caller's, or none of them. Raises Problem, and the errors of `Client.enqueue_many`."""
     owned = [owned_by(caller, job, gateway.settings) for job in jobs]
-    for thread in {job.thread for job in owned if job.thread is not None}:
-        await _check_thread(gateway, caller, thread)
+    for job in owned:
+        await _check_thread(gateway, caller, job)
     await _check_room(gateway, caller, len(owned))
     return await gateway.client.enqueue_many(owned)
 
@@ -91,16 +91,16 @@ def with_secret(caller: Caller, callback: Callback) -> Callback:
     return callback.model_copy(update={"secret_env": callback.secret_env or own})
 
 
-async def _check_thread(gateway: Gateway, caller: Caller, thread_id: str) -> None:
-    """Raises Problem unless a job of the caller was the last one on this kept thread."""
-    if caller.operates:
+async def _check_thread(gateway: Gateway, caller: Caller, job: PromptJob) -> None:
+    """Raises Problem if the job continues a thread, unless a job of the caller was the last one that ended on it."""
+    if job.thread is None or caller.operates:
         return
-    kept = next((each for each in await gateway.client.threads() if each.id == thread_id), None)
-    if kept is not None:
-        with suppress(JobNotFound):
-            await record_of(gateway, caller, kept.job_id)
-            return
-    reason = f"no job of the API key {caller.name} has kept the thread {thread_id:.100}"
+    endpoint = gateway.settings.endpoint_name(job.endpoint)
+    with suppress(ThreadNotFound, JobNotFound):
+        last, *_ = await gateway.client.jobs_on_thread(job.thread, endpoint)
+        await record_of(gateway, caller, last)
+        return
+    reason = f"no job of the API key {caller.name} has kept the thread {job.thread:.100}"
     raise _refused(HTTPStatus.FORBIDDEN, "thread", reason, "name the thread of one of your own jobs")
 
 
