@@ -1,7 +1,7 @@
 """Assembles the application: routes, and what all of them do about errors."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from threadmill.async_client import AsyncClient
@@ -116,7 +117,18 @@ async def _invalid_request(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     """Answers as a problem what FastAPI and Starlette refuse: unknown paths, methods, bodies that are too large."""
     assert isinstance(error, HTTPException)
-    return _reply(request.scope, Problem(HTTPStatus(error.status_code), error.detail, headers=error.headers))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
+    return _reply(request.scope, Problem(HTTPStatus(error.status_code), error.detail, headers=headers))
+
+
+def _methods(request: Request) -> Iterator[str]:
+    """Yields the methods of a path. Starlette's own header has only those of the first route."""
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            yield method
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

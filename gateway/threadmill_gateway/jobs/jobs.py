@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from threadmill.errors import WaitTimeout
 from threadmill.job.prompt import PromptJob
@@ -25,6 +25,17 @@ LONGEST_WAIT_S = 60
 _ASK_AGAIN_S = 1
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+def _no_number(value: object) -> object:
+    """pydantic also reads seconds since 1970, which OpenAPI does not tell."""
+    if isinstance(value, str) and value.strip("+-.0123456789") == "" and value.count("-") < 2:
+        raise ValueError("is no time as RFC 3339 has it, such as 2026-07-01T06:00:00Z")
+    return value
+
+
+#: A time with its zone.
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 
 IdempotencyKey = Annotated[
     str | None,
@@ -57,10 +68,8 @@ async def list_jobs(
     batch: Name | None = None,
     endpoint: str | None = None,
     tenant: Annotated[Name | None, Query(description="Only for operators: others see their own jobs.")] = None,
-    since: Annotated[
-        AwareDatetime | None, Query(description="Created (or, in a list of all jobs, changed) since.")
-    ] = None,
-    until: Annotated[AwareDatetime | None, Query(description="And before this time.")] = None,
+    since: Annotated[Moment | None, Query(description="Created (or, in a list of all jobs, changed) since.")] = None,
+    until: Annotated[Moment | None, Query(description="And before this time.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
 ) -> JobList:

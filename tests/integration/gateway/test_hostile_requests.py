@@ -46,3 +46,13 @@ async def test_what_could_not_be_stored_is_refused(http, field):
     refused = await http.post("/v1/jobs", content=content, headers={"Content-Type": "application/json"})
     assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
     assert (await http.get("/v1/jobs")).json()["data"] == []
+
+
+async def test_a_method_that_a_path_lacks_is_answered_with_those_that_it_has(http):
+    refused = await http.options("/v1/jobs")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
+
+
+@pytest.mark.parametrize("moment", ["0.5", "1782885600", "2026-07-01T06:00:00", "2026-07-01"])
+async def test_a_time_has_a_zone_and_is_no_number(http, moment):
+    assert (await http.get("/v1/jobs", params={"since": moment})).status_code == 422
