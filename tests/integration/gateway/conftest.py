@@ -30,15 +30,9 @@ def gateway_url(gateway_of: Callable[..., str]) -> str:
 
 
 @pytest.fixture
-def http_of() -> Callable[[str], httpx.AsyncClient]:
-    """Returns a client of the gateway at a URL."""
-    return lambda url: httpx.AsyncClient(base_url=url, timeout=60)
-
-
-@pytest.fixture
-async def http(gateway_url: str, http_of: Callable[[str], httpx.AsyncClient]) -> AsyncIterator[httpx.AsyncClient]:
+async def http(gateway_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the gateway."""
-    async with http_of(gateway_url) as client:
+    async with httpx.AsyncClient(base_url=gateway_url, timeout=60) as client:
         yield client
 
 
