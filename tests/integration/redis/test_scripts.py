@@ -36,6 +36,7 @@ FINISH = (
         "leftovers": [RUN, FILE],
     },
 )
+AWAITING = ("jobs/save", OWNED | {"progress": "{}", "awaited": {"endpoint": "e", "run": "resp_1", "ttl_s": 60}})
 WAIT = ("lane/wait", OWNED | {"lane": "e/m", "longest_s": -1, "deadline": 9e9})
 COLLECT = (
     "lane/collect",
@@ -118,11 +119,20 @@ CASES = {
         ["postponed", 2],
     ),
     "tenants/open": ([CLAIM], {"tenant": "t"}, ["open", 2], ["open", 2]),
+    "webhooks/batch_ended": ([], {"endpoint": "e", "batch": "batch_1"}, ["told"], ["told"]),
+    "webhooks/run_ended": ([CLAIM, AWAITING], {"endpoint": "e", "run": "resp_1"}, ["woken"], ["woken"]),
     "write_with_lease": ([], {"owner": "w", "field": "f", "value": "v"}, ["written"], ["written"]),
 }
 
-#: A repetition counts again, sends another message, or forgets the lane, which is empty now.
-CHANGING = ("jobs/count_interruption", "remote/postpone_leftover", "lane/collect", "queue/return")
+#: A repetition counts again, sends another message, tells a worker again, or forgets the lane, which is empty now.
+CHANGING = (
+    "jobs/count_interruption",
+    "remote/postpone_leftover",
+    "lane/collect",
+    "queue/return",
+    "webhooks/batch_ended",
+    "webhooks/run_ended",
+)
 
 
 @pytest.fixture
