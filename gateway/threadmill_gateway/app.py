@@ -34,7 +34,7 @@ from threadmill_gateway.openai.replies import api_error, error_reply, speaks_ope
 from threadmill_gateway.openai.responses import routes as responses
 from threadmill_gateway.openai.work import ClientGone
 from threadmill_gateway.options import GatewayOptions
-from threadmill_gateway.problems import MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of
+from threadmill_gateway.problems import EVERYWHERE, MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of
 from threadmill_gateway.state import Gateway
 from threadmill_gateway.uploading import FORM_BYTES
 
@@ -152,13 +152,5 @@ _ANSWERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] =
 #: The problems that every route may answer with.
 _EVERYWHERE: dict[int | str, dict[str, Any]] = {
     status: {"description": HTTPStatus(status).phrase, "model": ProblemBody, "content": {MEDIA_TYPE: {}}}
-    for status in (
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    )
+    for status in EVERYWHERE
 }

@@ -12,7 +12,7 @@ from threadmill.job.prompt import PromptJob
 from threadmill.names import NAME_RULE, is_name
 from threadmill.settings.settings import Settings
 from threadmill_gateway.callers import Caller, record_of
-from threadmill_gateway.problems import FieldError, Problem
+from threadmill_gateway.problems import Problem, wrong_field
 from threadmill_gateway.state import Gateway
 
 #: When a caller with too many open jobs may try again, in seconds: some job may have ended then.
@@ -39,8 +39,7 @@ async def enqueue_many(gateway: Gateway, caller: Caller, jobs: Sequence[PromptJo
 def owned_by(caller: Caller, job: PromptJob, settings: Settings) -> PromptJob:
     """Returns the job as the caller's. Raises Problem if it asks for what the caller may not have. PURE."""
     if job.paths:
-        raise _refused(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
+        raise wrong_field(
             "files" if any(file.path for file in job.files) else "images",
             f"a job over HTTP cannot name a local file ({job.paths[0]!r:.100})",
             "upload the file and name its id, or use a URL or a data URL for an image",
@@ -51,7 +50,7 @@ def owned_by(caller: Caller, job: PromptJob, settings: Settings) -> PromptJob:
     if not caller.may_use(endpoint):
         allowed = ", ".join(caller.key.endpoints or ())
         reason = f"the API key {caller.name} may not use the endpoint {endpoint!r:.210}"
-        raise _refused(HTTPStatus.FORBIDDEN, "endpoint", reason, f"use {allowed}")
+        raise wrong_field("endpoint", reason, f"use {allowed}", HTTPStatus.FORBIDDEN)
     fields = _ownership(caller, job)
     if job.callback is not None:
         fields["callback_secret_env"] = with_secret(caller, job.callback).secret_env
@@ -62,19 +61,19 @@ def _ownership(caller: Caller, job: PromptJob) -> dict[str, Any]:
     """Returns the fields that make the job the caller's."""
     if job.tenant not in (None, caller.name) and not caller.operates:
         reason = f"the jobs of the API key {caller.name} have its name as `tenant`"
-        raise _refused(HTTPStatus.FORBIDDEN, "tenant", reason, "leave `tenant` out")
+        raise wrong_field("tenant", reason, "leave `tenant` out", HTTPStatus.FORBIDDEN)
     fields: dict[str, Any] = {"tenant": job.tenant or caller.name}
     if job.key is not None:
         fields["key"] = caller.stored_key(job.key)
         if len(fields["key"]) > _KEY_LENGTH:
             longest = _KEY_LENGTH - len(caller.stored_key(""))
             reason = f"the idempotency key has more than {longest} characters"
-            raise _refused(HTTPStatus.UNPROCESSABLE_ENTITY, "key", reason, "use a shorter one")
+            raise wrong_field("key", reason, "use a shorter one")
     if job.batch is not None:
         fields["batch"] = caller.stored_batch(job.batch)
         if not is_name(fields["batch"]):
             reason = f"the name of the batch is too long: with the caller's name and a dot, {NAME_RULE}"
-            raise _refused(HTTPStatus.UNPROCESSABLE_ENTITY, "batch", reason, "use a shorter one")
+            raise wrong_field("batch", reason, "use a shorter one")
     return fields
 
 
@@ -87,7 +86,7 @@ def with_secret(caller: Caller, callback: Callback) -> Callback:
     if callback.secret_env not in (None, own) and not caller.operates:
         reason = f"the API key {caller.name} may not choose the secret that signs its callbacks"
         remedy = "leave it out; an operator sets it with the key (--callback-secret-env)"
-        raise _refused(HTTPStatus.FORBIDDEN, "callback_secret_env", reason, remedy)
+        raise wrong_field("callback_secret_env", reason, remedy, HTTPStatus.FORBIDDEN)
     return callback.model_copy(update={"secret_env": callback.secret_env or own})
 
 
@@ -101,7 +100,7 @@ async def _check_thread(gateway: Gateway, caller: Caller, job: PromptJob) -> Non
         await record_of(gateway, caller, last)
         return
     reason = f"no job of the API key {caller.name} has kept the thread {job.thread:.100}"
-    raise _refused(HTTPStatus.FORBIDDEN, "thread", reason, "name the thread of one of your own jobs")
+    raise wrong_field("thread", reason, "name the thread of one of your own jobs", HTTPStatus.FORBIDDEN)
 
 
 async def _check_room(gateway: Gateway, caller: Caller, more: int) -> None:
@@ -118,7 +117,3 @@ async def _check_room(gateway: Gateway, caller: Caller, more: int) -> None:
             "wait until jobs have ended, or cancel some",
             headers={"Retry-After": str(_FULL_RETRY_S)},
         )
-
-
-def _refused(status: HTTPStatus, field: str, reason: str, remedy: str) -> Problem:
-    return Problem(status, reason, remedy, errors=[FieldError(field=f"body.{field}", message=reason)])

@@ -31,6 +31,17 @@ MEDIA_TYPE = "application/problem+json"
 #: After so many seconds a client may try again while Redis cannot be used.
 RETRY_AFTER_S = 5
 
+#: The statuses of refusals that every route may answer with.
+EVERYWHERE = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
 #: The statuses of errors that the library raises.
 _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
     (JobNotFound, HTTPStatus.NOT_FOUND),
@@ -41,7 +52,6 @@ _STATUSES: Sequence[tuple[type[ThreadmillError], HTTPStatus]] = (
     (KeyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),  # as draft-ietf-httpapi-idempotency-key-header says
     (InvalidCursor, HTTPStatus.UNPROCESSABLE_ENTITY),
     (InvalidEntryId, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (InvalidCursor, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SettingsError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ThreadInUse, HTTPStatus.CONFLICT),
     (JobNotEnded, HTTPStatus.CONFLICT),
@@ -93,6 +103,11 @@ class Problem(Exception):
     def response(self) -> Response:
         body = redact_all(self.body.model_dump(exclude_none=True))
         return AsciiReply(body, self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def wrong_field(field: str, reason: str, remedy: str, status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY) -> Problem:
+    """Returns the problem with one field of a body."""
+    return Problem(status, reason, remedy, errors=[FieldError(field=f"body.{field}", message=reason)])
 
 
 def problem_of(error: ThreadmillError) -> Problem:

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Any, BinaryIO
 
 from fastapi import Request
@@ -15,7 +14,7 @@ from threadmill.errors import UploadNotFound
 from threadmill.job.upload import Upload, new_upload_id
 from threadmill.upload_files import UploadFiles
 from threadmill_gateway.callers import Caller
-from threadmill_gateway.problems import FieldError, Problem
+from threadmill_gateway.problems import wrong_field
 from threadmill_gateway.state import Gateway
 
 #: Bytes of a request beside its file: the other fields, and what separates them.
@@ -46,7 +45,7 @@ async def form_of(request: Request, known: Collection[str]) -> AsyncIterator[For
     async with request.form(max_files=1, max_fields=_FIELDS, max_part_size=FORM_BYTES) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
-            raise _refused("file", "the request is no multipart/form-data with a file in the field `file`", "add it")
+            raise wrong_field("file", "the request is no multipart/form-data with a file in the field `file`", "add it")
         yield Form(file.filename or "file", file.file, _fields(form, known))
 
 
@@ -54,7 +53,7 @@ def _fields(form: FormData, known: Collection[str]) -> dict[str, str]:
     fields = {name: value for name, value in form.multi_items() if name != "file" and isinstance(value, str)}
     for name in fields:
         if name not in known:
-            raise _refused(name, f"the form has an unknown field `{name:.100}`", "leave it out")
+            raise wrong_field(name, f"the form has an unknown field `{name:.100}`", "leave it out")
     return fields
 
 
@@ -128,11 +127,6 @@ def owner_of(caller: Caller) -> str | None:
 def owns(caller: Caller, owner: str | None) -> bool:
     """Whether a caller sees what belongs to this owner."""
     return caller.operates or caller.name == owner
-
-
-def _refused(field: str, reason: str, remedy: str) -> Problem:
-    errors = [FieldError(field=f"body.{field}", message=reason)]
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, reason, remedy, errors=errors)
 
 
 def documented_form(**fields: Any) -> dict[str, Any]:

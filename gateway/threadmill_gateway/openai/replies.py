@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from threadmill_gateway.openai.errors import INVALID, ApiError
-from threadmill_gateway.problems import AsciiReply, Problem
+from threadmill_gateway.problems import EVERYWHERE, AsciiReply, Problem
 
 #: The paths whose replies have OpenAI's form.
 _PATHS = ("/v1/models", "/v1/responses", "/v1/chat", "/v1/files", "/v1/batches")
@@ -60,16 +60,7 @@ def api_error(problem: Problem) -> ApiError:
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Returns the errors that a route may answer with, for OpenAPI."""
-    always = (
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    )
-    return {int(each): {"description": each.phrase, "model": ErrorReply} for each in (*always, *statuses)}
+    return {int(each): {"description": each.phrase, "model": ErrorReply} for each in (*EVERYWHERE, *statuses)}
 
 
 def page(objects: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
