@@ -54,6 +54,13 @@ function jobs.set_format(id)
   if format < FORMAT then redis.call('HSET', keys.record(id), 'format', FORMAT) end
 end
 
+-- Sets the trace context that all attempts continue.
+function jobs.set_trace(id, request)
+  for _, field in ipairs({'traceparent', 'tracestate'}) do
+    if request[field] then redis.call('HSET', keys.record(id), field, request[field]) end
+  end
+end
+
 -- Counts that an attempt was interrupted: its worker died or lost the lease before it saved any progress. After two in
 -- a row the job may be the cause: from then on it runs in a process of its own. With a damaged number nothing is
 -- counted, and the worker that reads the record fails the job.
