@@ -106,7 +106,7 @@ async def test_nothing_but_the_files_of_a_night_is_read(http, report, settings):
         assert (await http.get(f"/reports/daily/{path}", headers=ACCEPT)).status_code == 404, path
     for path in ("other", "other/2026-07-01", "other/2026-07-01/a.md"):
         missing = await http.get(f"/reports/{path}", headers=ACCEPT)
-        assert missing.status_code == 404 and missing.headers["content-type"].startswith("text/html"), path
+        assert (missing.status_code, missing.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
 
 
 async def test_a_night_that_was_not_made_says_how_to_make_it(http, report):
