@@ -11,7 +11,7 @@ from threadmill import installation
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_cli import app, extras
-from threadmill_cli.app import open_environment
+from threadmill_cli.environment import open_environment
 from threadmill_cli.local import services
 
 
