@@ -32,7 +32,8 @@ PANELS = {
     },
     "Operate": {
         "worker": Later("services", "Run a worker until SIGTERM or Ctrl-C."),
-        "gateway": Later("gateway", "Serve jobs over HTTP until SIGTERM or Ctrl-C."),
+        "gateway": Later("gateway", "Serve jobs over HTTP, and the pages of the dashboard, until SIGTERM or Ctrl-C."),
+        "dashboard": Later("gateway", "Serve pages that show jobs, batches and reports, until SIGTERM or Ctrl-C."),
         "callbacks": Later("callbacks", "List the callbacks of jobs and batches, send them again, and delete them."),
         "leftovers": Later(
             "leftovers",

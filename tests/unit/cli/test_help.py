@@ -11,7 +11,6 @@ from threadmill_cli.command import examples
 from threadmill_cli.root import ELSEWHERE, PANELS
 from threadmill_emulator.__main__ import arguments
 
-
 ROOT = typer.main.get_command(app)
 
 
