@@ -125,8 +125,10 @@ class ShortGroup(Group):
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        default = self.commands[self.default]
-        return [*super().shell_complete(ctx, incomplete), *default.shell_complete(ctx, incomplete)]
+        found = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):  # else no option of the default command matches
+            found += self.commands[self.default].shell_complete(ctx, incomplete)
+        return list(found)
 
 
 class ListGroup(ShortGroup):
