@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.secrets.redaction import redact
+from threadmill_gateway.callers import Caller
 from threadmill_gateway.dashboard import rendering
 from threadmill_gateway.dashboard.language import LANGUAGES, chosen
 from threadmill_gateway.dashboard.session import (
@@ -40,6 +41,7 @@ Load = Callable[[], Awaitable[Mapping[str, Any]]]
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "frame-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -80,6 +82,18 @@ class _Page:
     def path(self) -> str:
         """The path of the page, without the one under which a proxy publishes the gateway."""
         return path_of(self.request)
+
+    @property
+    def viewer(self) -> Caller:
+        """Who looks at the page."""
+        return self.session.caller if self.session else Caller()
+
+    def check_content(self, what: str) -> None:
+        """Raises Problem if these pages hide what users and models wrote. `what`: for the message, in the plural."""
+        if self.redacts:
+            raise Problem(
+                HTTPStatus.FORBIDDEN, f"these pages hide {what}", "set `redact` in [dashboard], or use the command line"
+            )
 
     def url(self, path: str, **query: Any) -> str:
         """Returns the address of a page. Parameters that are None are left out."""

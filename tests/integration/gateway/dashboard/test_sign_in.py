@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from tests.pages import text_of
+from tests.pages import changes, text_of
 
 from threadmill_gateway.dashboard import sign_in_brake
 from threadmill_gateway.dashboard.session import COOKIE, LIFE_S
@@ -158,8 +158,7 @@ async def test_a_host_that_is_none_fails_nothing(browser, host):
 
 
 async def test_the_reader_of_events_without_a_session_loads_the_page_again(browser, operator_key):
-    async with browser.events() as events:
-        assert [event async for event in events] == [("reload", None)]
+    assert [event async for event in changes(browser, "/")] == [("reload", None)]
 
 
 async def test_the_page_of_the_sign_in_has_no_events(browser, operator_key):

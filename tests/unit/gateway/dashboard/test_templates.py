@@ -24,7 +24,7 @@ def _source(template: str) -> str:
 def _texts(template: str) -> set[str]:
     found: set[str] = set()
     for _, _, message in environment("en").extract_translations(_source(template)):  # type: ignore[attr-defined]
-        found |= {message} if isinstance(message, str) else set(filter(None, message))
+        found.add(message if isinstance(message, str) else message[0])  # with its plural, or None
     return found
 
 
