@@ -9,6 +9,8 @@ local EARLIER_S = 1000000000  -- jobs that come first are placed as if they had 
 
 local STALE_AT_ONCE = 100  -- jobs without a record that one script removes from a flow
 
+local filled = {}  -- flows that had no ready job before this script added one
+
 local turns_taken = 0  -- by this script: they need different times
 
 -- Notes that a flow, or a tenant, had its turn.
@@ -72,8 +74,14 @@ function flows.add(flow, id, is_first)
     local has_flows = redis.call('EXISTS', keys.flows(priority, tenant)) == 1
     if not has_flows then flows.move_to_end(keys.tenants(priority), tenant) end
     flows.move_to_end(keys.flows(priority, tenant), flow)
+    table.insert(filled, flow)
   end
   redis.call('ZADD', keys.flow(flow), clock.now - (is_first and EARLIER_S or 0), id)
+end
+
+-- Returns the flows that had no ready job before this script added one.
+function flows.filled()
+  return filled
 end
 
 local function close_if_empty(flow)
