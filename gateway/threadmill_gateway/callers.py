@@ -76,7 +76,7 @@ async def caller(
 ) -> Caller:
     """Returns who sent a request. Raises Problem if it has no valid key, or its key has no request left now."""
     if gateway.options.open_without_keys and await gateway.keys.is_empty():
-        _check_host(request)
+        check_host(request)
         return Caller()  # whatever key it shows: an SDK always sends one
     if shown is None:
         raise unauthorised("the request has no API key")
@@ -87,7 +87,7 @@ async def caller(
     return Caller(key)
 
 
-def _check_host(request: Request) -> None:
+def check_host(request: Request) -> None:
     """Raises Problem if a request came under another name than this machine's: a web page may have its name lead here
     (DNS rebinding), and could then use a gateway without API keys."""
     if not is_loopback(request.url.hostname or ""):

@@ -32,6 +32,7 @@ from threadmill.store.packing import unpack_result
 from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobRecord
 from threadmill.store.remote import RemoteStore
+from threadmill.store.sessions import SessionStore
 from threadmill.store.uploads import UploadStore
 from threadmill.store.webhooks import WebhookStore
 from threadmill.stored import fault
@@ -51,7 +52,15 @@ class Created:
 
 
 class Store(
-    JobListStore, CallbackStore, QueueStore, RemoteStore, ApiKeyStore, UploadStore, FileBatchStore, WebhookStore
+    JobListStore,
+    CallbackStore,
+    QueueStore,
+    RemoteStore,
+    ApiKeyStore,
+    SessionStore,
+    UploadStore,
+    FileBatchStore,
+    WebhookStore,
 ):
     """The producer's operations on jobs."""
 
