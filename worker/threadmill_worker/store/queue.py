@@ -12,7 +12,7 @@ AT_ONCE = 15
 _MORE_FLOWS = 2
 
 #: Scripts of one heartbeat that ask more flows. The next one continues: all flows may be held back for long.
-_ASKS = 8
+_ASKS = 25
 
 #: Messages that one command reads.
 _MESSAGES_AT_ONCE = 100

@@ -8,7 +8,7 @@ local PRIORITIES = {'interrupted', 'high', 'normal', 'low'}
 
 local JOBS_AT_ONCE = 5  -- that one script dispatches
 
-local REFUSALS_AT_ONCE = 25  -- that one script gets; the next one continues after these flows
+local REFUSALS_AT_ONCE = 8  -- that one script gets; the next one continues after these flows
 
 local STAYS_S = 1  -- so long after its start, a pass stays where it found jobs, and does not ask the flows before again
 
@@ -88,9 +88,9 @@ local function take_turns(pass, priority, dispatch_from)
   return false
 end
 
--- Asks the flows that had no job before this script, which a pass under way may have passed already.
-local function ask_filled(pass, dispatch_from)
-  for _, flow in ipairs(flows.filled()) do
+-- Asks the flows that may start a job because of this script: the pass may come to them much later.
+local function ask_candidates(pass, dispatch_from)
+  for _, flow in ipairs(flows.candidates()) do
     if pass.wanted > 0 and redis.call('EXISTS', keys.flow(flow)) == 1 then
       local is_served, closed_pools = dispatch_from(flow)
       note_closed(pass, closed_pools)
@@ -107,11 +107,11 @@ function passes.continue(wanted, dispatch_from, is_open)
   if wanted <= 0 then return NOTHING end
   local pass = continued(is_open)
   pass.wanted, pass.refusals = math.min(wanted, JOBS_AT_ONCE), REFUSALS_AT_ONCE
-  if not pass.is_new then ask_filled(pass, dispatch_from) end
   while PRIORITIES[pass.priority] and take_turns(pass, PRIORITIES[pass.priority], dispatch_from) do
     pass.priority, pass.tenants, pass.flows = pass.priority + 1, 0, 0
   end
   store(pass)
+  if pass.refusals == 0 then ask_candidates(pass, dispatch_from) end
   if pass.wanted == 0 then return wanted > JOBS_AT_ONCE and MORE_JOBS or NOTHING end
   return pass.refusals == 0 and MORE_FLOWS or NOTHING
 end
