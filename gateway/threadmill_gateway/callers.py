@@ -45,6 +45,15 @@ class Caller:
         """Whether the caller may know that the job exists."""
         return self.operates or record.job.tenant == self.name
 
+    @property
+    def owner(self) -> str | None:
+        """Whose uploads and batches of files it sees; None: those of all."""
+        return None if self.operates else self.name
+
+    def owns(self, owner: str | None) -> bool:
+        """Whether it sees what belongs to this owner."""
+        return self.operates or self.name == owner
+
     def stored_key(self, key: str) -> str:
         """Returns an idempotency key as it is stored: two callers may use the same one."""
         return f"{self.name}/{key}" if self.name else key
