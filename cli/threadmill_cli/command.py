@@ -13,7 +13,7 @@ from threadmill_cli.app import Exit, note
 PANELS = {
     "Run": ("submit", "batch", "report"),
     "Watch": ("jobs", "threads", "workers", "endpoints"),
-    "Operate": ("worker", "gateway", "callbacks", "leftovers", "dead-letters"),
+    "Operate": ("worker", "gateway", "dashboard", "callbacks", "leftovers", "dead-letters"),
     "Set up": ("doctor", "config", "assistants", "tools", "keys", "local", "emulator"),
 }
 _PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}

@@ -18,12 +18,21 @@ def main() -> int:
     parser.add_argument("--max-body-bytes", type=int, default=MAX_BODY_BYTES, help="longest body of a request")
     parser.add_argument("--root-path", default="", help="path under which a proxy publishes the gateway")
     parser.add_argument("--forwarded-allow-ips", default="", help="proxies whose X-Forwarded headers count")
+    parser.add_argument("--no-api", action="store_true", help="serve the pages of the dashboard alone")
+    parser.add_argument("--no-dashboard", action="store_true", help="serve the API alone")
+    parser.add_argument("--read-only", action="store_true", help="let the pages change nothing")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     options = parser.parse_args()
     try:
         serve(
             Settings.load(),
-            GatewayOptions(max_body_bytes=options.max_body_bytes, root_path=options.root_path.rstrip("/")),
+            GatewayOptions(
+                max_body_bytes=options.max_body_bytes,
+                root_path=options.root_path.rstrip("/"),
+                has_api=not options.no_api,
+                has_dashboard=not options.no_dashboard,
+                read_only=options.read_only,
+            ),
             host=options.host,
             port=options.port,
             forwarded_allow_ips=options.forwarded_allow_ips,

@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
@@ -18,6 +19,10 @@ from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_gateway import health, reference
+from threadmill_gateway.dashboard import sign_in
+from threadmill_gateway.dashboard.page import error_page
+from threadmill_gateway.dashboard.session import SignInNeeded
+from threadmill_gateway.dashboard.tonight import routes as tonight
 from threadmill_gateway.hooks import openai as openai_hooks
 from threadmill_gateway.jobs import artifacts, batch_events, callbacks, endpoints, events, jobs, reports
 from threadmill_gateway.jobs import batches as job_batches
@@ -42,6 +47,7 @@ log = logging.getLogger(__name__)
 
 _NATIVE = (jobs, events, artifacts, job_files, job_batches, batch_events, endpoints, callbacks, reports)
 _OPENAI = (models, responses, chat, files, batches)
+_DASHBOARD = (sign_in, tonight)
 
 _DESCRIPTION = "Enqueue prompt jobs and read their results. Errors are problems as RFC 9457 has them."
 
@@ -69,7 +75,8 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         responses=_EVERYWHERE,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply, uploads=_upload_limits(settings))
-    for routes in (health, reference, *_NATIVE, *_OPENAI, openai_hooks):
+    api = (reference, *_NATIVE, *_OPENAI, openai_hooks) if options.has_api else ()
+    for routes in (health, *api, *(_DASHBOARD if options.has_dashboard else ())):
         app.include_router(routes.router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
@@ -84,7 +91,17 @@ def _upload_limits(settings: Settings) -> dict[str, int]:
 
 def _reply(scope: Scope, problem: Problem) -> Response:
     """Returns a problem in the form of the API that the path belongs to."""
+    if _is_page(scope):
+        return error_page(Request(scope), scope["app"].state.gateway, problem)
     return error_reply(api_error(problem)) if speaks_openai(scope) else problem.response()
+
+
+def _is_page(scope: Scope) -> bool:
+    """Whether a browser asks for a page of the dashboard."""
+    request = Request(scope)
+    options: GatewayOptions = request.app.state.gateway.options
+    path = request.url.path.removeprefix(options.root_path)
+    return options.has_dashboard and not path.startswith("/v1/") and "text/html" in request.headers.get("Accept", "")
 
 
 async def _problem(request: Request, error: Exception) -> Response:
@@ -95,6 +112,15 @@ async def _problem(request: Request, error: Exception) -> Response:
 async def _api_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     return error_reply(error)
+
+
+async def _sign_in_needed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SignInNeeded)
+    root = request.app.state.gateway.options.root_path
+    if request.method != "GET":
+        return RedirectResponse(f"{root}/login", HTTPStatus.SEE_OTHER)
+    back_to = error.back_to.removeprefix(root)
+    return RedirectResponse(f"{root}/login?{urlencode({'next': back_to})}", HTTPStatus.SEE_OTHER)
 
 
 async def _client_gone(_: Request, __: Exception) -> Response:
@@ -142,6 +168,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 _ANSWERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
     Problem: _problem,
     ApiError: _api_error,
+    SignInNeeded: _sign_in_needed,
     ClientGone: _client_gone,
     ThreadmillError: _error_of_library,
     RequestValidationError: _invalid_request,

@@ -45,6 +45,15 @@ class Caller:
         """Whether the caller may know that the job exists."""
         return self.operates or record.job.tenant == self.name
 
+    @property
+    def owner(self) -> str | None:
+        """Whose uploads and batches of files it sees; None: those of all."""
+        return None if self.operates else self.name
+
+    def owns(self, owner: str | None) -> bool:
+        """Whether it sees what belongs to this owner."""
+        return self.operates or self.name == owner
+
     def stored_key(self, key: str) -> str:
         """Returns an idempotency key as it is stored: two callers may use the same one."""
         return f"{self.name}/{key}" if self.name else key
@@ -76,7 +85,7 @@ async def caller(
 ) -> Caller:
     """Returns who sent a request. Raises Problem if it has no valid key, or its key has no request left now."""
     if gateway.options.open_without_keys and await gateway.keys.is_empty():
-        _check_host(request)
+        check_host(request)
         return Caller()  # whatever key it shows: an SDK always sends one
     if shown is None:
         raise unauthorised("the request has no API key")
@@ -87,7 +96,7 @@ async def caller(
     return Caller(key)
 
 
-def _check_host(request: Request) -> None:
+def check_host(request: Request) -> None:
     """Raises Problem if a request came under another name than this machine's: a web page may have its name lead here
     (DNS rebinding), and could then use a gateway without API keys."""
     if not is_loopback(request.url.hostname or ""):

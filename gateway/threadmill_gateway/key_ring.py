@@ -41,6 +41,12 @@ class KeyRing:
             raise unauthorised(f"the API key {key.name} has expired ({key.expires_at})", error="invalid_token")
         return key
 
+    async def valid_key(self, key_id: str) -> ApiKey | None:
+        """Returns the key with this id; None if it was revoked or has expired. Raises StoreUnavailable."""
+        await self._read()
+        key = self._keys.get(key_id)
+        return None if key is None or key.has_expired(datetime.now(UTC)) else key
+
     async def _read(self) -> None:
         async with self._reading:  # one request reads, the others wait for it
             if self._clock() < self._stale_at:

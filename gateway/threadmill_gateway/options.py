@@ -12,6 +12,9 @@ class GatewayOptions:
     max_body_bytes: int = MAX_BODY_BYTES
     root_path: str = ""  #: the path under which a proxy publishes the gateway
     heartbeat_s: float = 15.0  #: a stream of events has a comment after so much silence
+    has_api: bool = True  #: whether programs can use it; the pages of the dashboard are served in any case
+    has_dashboard: bool = True
+    read_only: bool = False  #: whether the pages of the dashboard can change nothing
     open_without_keys: bool = True  #: while Redis has no API keys, everybody may do everything
 
 

@@ -90,7 +90,7 @@ async def add_upload(
 async def upload_of(gateway: Gateway, caller: Caller, upload_id: str) -> Upload:
     """Returns an upload. Raises UploadNotFound also for one of another caller."""
     upload = await gateway.client.call(lambda client: client.store.upload(upload_id))
-    if not owns(caller, upload.owner):
+    if not caller.owns(upload.owner):
         raise UploadNotFound(upload_id)
     return upload
 
@@ -117,16 +117,6 @@ async def content_of(gateway: Gateway, upload: Upload) -> AsyncGenerator[bytes, 
     async with opened(UploadFiles(gateway.settings.artifacts), upload.id) as file:
         while chunk := await asyncio.to_thread(file.read, _CHUNK):
             yield chunk
-
-
-def owner_of(caller: Caller) -> str | None:
-    """Returns whose uploads and batches a caller sees; None: those of all."""
-    return None if caller.operates else caller.name
-
-
-def owns(caller: Caller, owner: str | None) -> bool:
-    """Whether a caller sees what belongs to this owner."""
-    return caller.operates or caller.name == owner
 
 
 def documented_form(**fields: Any) -> dict[str, Any]:

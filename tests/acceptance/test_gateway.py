@@ -72,6 +72,9 @@ def test_sigterm_ends_streams_and_answers_that_are_held_back(start_gateway):
     job = httpx.post(f"{url}/v1/jobs", json={"prompt": "Why?"}).json()
     with ThreadPoolExecutor() as pool:
         held = pool.submit(httpx.get, f"{url}/v1/jobs/{job['id']}", params={"wait": 60}, timeout=TIMEOUT_S)
+        model = {"model": "emulator", "input": "Why?"}
+        response = pool.submit(httpx.post, f"{url}/v1/responses", json=model, timeout=TIMEOUT_S)
+        until(lambda: len(httpx.get(f"{url}/v1/jobs").json()["data"]) == 2 or None, "both jobs are queued")
         with httpx.stream("GET", f"{url}/v1/jobs/{job['id']}/events", timeout=TIMEOUT_S) as stream:
             lines = stream.iter_lines()
             next(lines)
@@ -79,6 +82,8 @@ def test_sigterm_ends_streams_and_answers_that_are_held_back(start_gateway):
             for _ in lines:  # the stream ends
                 pass
         assert held.result().json()["state"] == "queued"
+        assert (response.result().status_code, response.result().headers["Retry-After"]) == (503, "5")
+        assert "Idempotency-Key" in response.result().text
     assert gateway.exit_code() == 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Header, Request
@@ -13,6 +14,7 @@ from threadmill_gateway import enqueueing
 from threadmill_gateway.callers import Caller, record_of
 from threadmill_gateway.openai.errors import refusal_of
 from threadmill_gateway.openai.streams import EventStream
+from threadmill_gateway.problems import RETRY_AFTER_S, Problem
 from threadmill_gateway.state import Gateway
 
 IdempotencyKey = Annotated[
@@ -49,9 +51,10 @@ async def enqueue(
 async def ended(gateway: Gateway, caller: Caller, request: Request, job_id: str, *, cancels: bool) -> JobRecord:
     """Waits for the end of a job and returns its record. Raises ClientGone if the client hangs up before.
 
-    `cancels`: the job is cancelled then. Call it when the body of the request has been read.
+    `cancels`: the job is cancelled then. Raises Problem if the gateway stops before. Call it when the body of the
+    request has been read.
     """
-    waiting = asyncio.ensure_future(gateway.client.wait(job_id))
+    waiting = asyncio.ensure_future(gateway.unless_stopping(gateway.client.wait(job_id)))
     hanging_up = asyncio.ensure_future(_hung_up(request))
     try:
         await asyncio.wait({waiting, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
@@ -59,12 +62,22 @@ async def ended(gateway: Gateway, caller: Caller, request: Request, job_id: str,
             if cancels:
                 await gateway.client.cancel(job_id)
             raise ClientGone
-        waiting.result()
+        if waiting.result() is None:
+            raise _stopping(job_id)
     finally:
         for task in (waiting, hanging_up):
             task.cancel()
         await asyncio.gather(waiting, hanging_up, return_exceptions=True)
     return await record_of(gateway, caller, job_id)
+
+
+def _stopping(job_id: str) -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"the gateway stops before the job {job_id} has ended; the job continues",
+        "send the request again with the same Idempotency-Key; without one, it is another job",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
 
 
 async def _hung_up(request: Request) -> None:

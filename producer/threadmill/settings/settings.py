@@ -38,6 +38,7 @@ from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings import credentials, origins
 from threadmill.settings.built_in import with_built_in
 from threadmill.settings.config_file import CONFIG_NAME, find_config
+from threadmill.settings.dashboard import DashboardSettings
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.limits import Limits, PoolLimits
 from threadmill.settings.prices import Prices
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     artifacts: str = "artifacts"  #: where to store files that the model made: a folder, or a URL for fsspec
     artifact_limit_bytes: PositiveInt = 100_000_000  #: bytes of one artifact
     upload_limit_bytes: PositiveInt = 512 * 1024**2  #: bytes of one upload
+    dashboard: DashboardSettings = DashboardSettings()
     reports: Path = Path("reports")  #: folder of the definitions of reports, and of their results
     concurrency: PositiveInt = 100  #: jobs that one worker process runs at a time
     processes: int | Literal["auto"] = 1  #: worker processes that `threadmill worker` starts; "auto": one per core

@@ -120,6 +120,7 @@ class Keys:
     # The gateway
     api_keys = Key("api_keys")  #: hash: API keys as JSON, by name: job/api_key.py; they never expire
     api_key_requests = KeyOf("api_key:{}:requests")  #: string: when a key by its id may make all requests of a minute
+    session = KeyOf("session:{}")  #: string: the id of the API key that opened it, by the hash of its token; expires
 
     # Uploads
     upload = KeyOf("upload:{}")  #: string: an upload as JSON: job/upload.py; expires

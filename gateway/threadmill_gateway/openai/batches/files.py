@@ -24,7 +24,6 @@ from threadmill_gateway.uploading import (
     delete_upload,
     documented_form,
     form_of,
-    owner_of,
     upload_of,
 )
 
@@ -74,7 +73,7 @@ async def list_files(
     """List uploaded files, the newest first. The files that batches make are named by their batch."""
     with _translated(after or ""):
         found = await gateway.client.call(
-            lambda client: client.store.uploads(owner_of(caller), limit + 1, after=after, purpose=purpose)
+            lambda client: client.store.uploads(caller.owner, limit + 1, after=after, purpose=purpose)
         )
     objects = [file_object(upload) for upload in found[:limit]]
     ends = {"first_id": objects[0]["id"], "last_id": objects[-1]["id"]} if objects else {}

@@ -10,7 +10,6 @@ from threadmill.store.batch_records import BatchRecord
 from threadmill_gateway.callers import Caller
 from threadmill_gateway.openai.batches.object import ENDED, OUTPUT, batch_of_file, line_of, status_of
 from threadmill_gateway.state import Gateway
-from threadmill_gateway.uploading import owns
 
 #: Jobs that are in memory at a time.
 _AT_ONCE = 100
@@ -32,7 +31,7 @@ class OutputFile:
 async def batch_of(gateway: Gateway, caller: Caller, batch_id: str) -> KeptFileBatch | None:
     """Returns a batch; None also for one of another caller."""
     kept = await gateway.client.call(lambda client: client.store.file_batch(batch_id))
-    return kept if kept is not None and owns(caller, kept.made.owner) else None
+    return kept if kept is not None and caller.owns(kept.made.owner) else None
 
 
 async def jobs_of(gateway: Gateway, made: FileBatch) -> BatchRecord | None:

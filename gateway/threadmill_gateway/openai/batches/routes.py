@@ -22,7 +22,7 @@ from threadmill_gateway.openai.errors import ApiError, invalid, missing, not_fou
 from threadmill_gateway.openai.fields import Fields
 from threadmill_gateway.openai.replies import documented, page
 from threadmill_gateway.state import Gateway, Served
-from threadmill_gateway.uploading import owner_of, upload_of
+from threadmill_gateway.uploading import upload_of
 
 router = APIRouter(prefix="/v1/batches", tags=["OpenAI"])
 
@@ -57,7 +57,7 @@ async def list_batches(
     """List batches, the newest first."""
     if after is not None and await batch_of(gateway, caller, after) is None:
         raise invalid("after", "is the id of no batch.")
-    found = await gateway.client.call(lambda client: client.store.file_batches(owner_of(caller), limit + 1, after))
+    found = await gateway.client.call(lambda client: client.store.file_batches(caller.owner, limit + 1, after))
     objects = await _objects(gateway, found[:limit])
     ends = {"first_id": objects[0]["id"], "last_id": objects[-1]["id"]} if objects else {}
     return JSONResponse(page(objects, **ends, has_more=len(found) > limit))

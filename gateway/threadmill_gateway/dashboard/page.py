@@ -1,0 +1,185 @@
+"""What routes of pages share: `Page` shows a template, and again when it has changed; `Acting` changes something."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import structlog
+from fastapi import Depends
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+
+from threadmill.errors import StoreUnavailable, ThreadmillError
+from threadmill.secrets.redaction import redact
+from threadmill_gateway.dashboard import rendering
+from threadmill_gateway.dashboard.language import LANGUAGES, chosen
+from threadmill_gateway.dashboard.session import (
+    CSRF_FIELD,
+    Session,
+    SignInNeeded,
+    check_form,
+    check_origin,
+    session_of,
+)
+from threadmill_gateway.problems import Problem
+from threadmill_gateway.state import Gateway, Served
+
+log = structlog.get_logger(__name__)
+
+#: Reads what a template shows.
+Load = Callable[[], Awaitable[Mapping[str, Any]]]
+
+#: Pages load nothing from elsewhere, and no text in them can become a script.
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+_LANGUAGE_COOKIE = "threadmill_language"
+
+
+@dataclass(frozen=True)
+class _Page:
+    request: Request
+    gateway: Gateway
+    session: Session | None  #: None: the page of the sign-in
+
+    @property
+    def language(self) -> str:
+        """The language that the address names, or the last one that was chosen, or the browser's."""
+        asked = self.request.query_params.get("lang") or self.request.cookies.get(_LANGUAGE_COOKIE)
+        return chosen(asked, self.request.headers.get("Accept-Language", ""))
+
+    @property
+    def is_read_only(self) -> bool:
+        return self.gateway.options.read_only or self.gateway.settings.dashboard.read_only
+
+    @property
+    def redacts(self) -> bool:
+        """Whether prompts and answers are hidden."""
+        return self.gateway.settings.dashboard.redact
+
+    def url(self, path: str, **query: Any) -> str:
+        """Returns the address of a page. Parameters that are None are left out."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self.gateway.options.root_path + path + (f"?{urlencode(given)}" if given else "")
+
+    async def show(self, template: str, load: Load, *, every_s: float = 1.0, status: int = 200) -> Response:
+        """Shows a template. A browser that asks for events receives its live blocks again when they have changed.
+
+        `every_s`: how often `load` is called then.
+        """
+        if "text/event-stream" in self.request.headers.get("Accept", ""):
+            headers = _HEADERS | {"X-Accel-Buffering": "no"}
+            return StreamingResponse(self._changes(template, load, every_s), 200, headers, "text/event-stream")
+        return self._response(template, await load(), status)
+
+    def error(self, problem: Problem) -> Response:
+        body = problem.body
+        found = self._response("error.html", {"problem": body, "title": body.title}, problem.status)
+        found.headers.update({name: value for name, value in problem.headers.items() if name != "WWW-Authenticate"})
+        return found
+
+    def _response(self, template: str, variables: Mapping[str, Any], status: int) -> Response:
+        shown = {**self._common(template), **variables}
+        response = HTMLResponse(rendering.render(self.language, template, shown), status, _HEADERS)
+        if self.session is not None and self.session.is_new:
+            self.session.set_cookie(self.request, response)
+        if self.request.query_params.get("lang") in LANGUAGES:
+            response.set_cookie(_LANGUAGE_COOKIE, self.language, max_age=31536000, samesite="lax", httponly=True)
+        return response
+
+    def _common(self, template: str) -> dict[str, Any]:
+        """Returns the variables that all templates have."""
+        return {
+            "url": self.url,
+            "path": self.request.url.path.removeprefix(self.gateway.options.root_path),
+            "language": self.language,
+            "languages": LANGUAGES,
+            "may_see": self.session is not None,
+            "csrf": self.session.csrf if self.session else "",
+            "who": self.session.caller.name if self.session else None,
+            "is_signed_in": self.session is not None and self.session.caller.key is not None,
+            "may_act": self.session is not None and not self.is_read_only,
+            "redacts": self.redacts,
+            "is_live": rendering.is_live(template),
+        }
+
+    async def _changes(self, template: str, load: Load, every_s: float) -> AsyncIterator[str]:
+        """Yields events: a block that has changed, or `reload` if the page is no more what it was."""
+        sent: dict[str, str] = {}
+        yield "retry: 2000\n\n"
+        while not self.gateway.stopping.is_set():
+            try:
+                await session_of(self.request, self.gateway)  # its key may have been revoked
+                variables = {**self._common(template), **await load()}
+            except StoreUnavailable:
+                yield "event: away\ndata: \n\n"
+            except (ThreadmillError, Problem, SignInNeeded):
+                yield "event: reload\ndata: \n\n"
+                return
+            else:
+                for name, html in rendering.live_blocks(self.language, template, variables):
+                    if sent.get(name) != html:
+                        sent[name] = html
+                        yield f"event: block\ndata: {json.dumps({'id': name, 'html': html})}\n\n"
+                yield ": alive\n\n"  # a reader that has gone is noticed
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.gateway.stopping.wait(), every_s)
+
+
+@dataclass(frozen=True)
+class _Acting(_Page):
+    """An action of somebody who may act; `form`: what was sent."""
+
+    form: FormData
+
+    def done(self, what: str, on: str, *, back_to: str) -> Response:
+        """Logs the action, and shows a page. `what`: as in "paused batch"; `on`: the name of what was changed."""
+        assert self.session is not None
+        address = self.request.client.host if self.request.client else None
+        log.info("dashboard", action=what, on=redact(on), who=self.session.caller.name or "anybody", address=address)
+        return RedirectResponse(self.url(back_to), HTTPStatus.SEE_OTHER)
+
+
+async def _page(request: Request, gateway: Served) -> _Page:
+    return _Page(request, gateway, await session_of(request, gateway))
+
+
+async def _acting(request: Request, gateway: Served) -> _Acting:
+    check_origin(request)
+    session = await session_of(request, gateway)
+    form = await request.form()
+    check_form(session, form.get(CSRF_FIELD))
+    acting = _Acting(request, gateway, session, form)
+    if acting.is_read_only:
+        raise Problem(
+            HTTPStatus.FORBIDDEN, "these pages are read-only", "use the command line, or a gateway that is not"
+        )
+    return acting
+
+
+async def _anybody(request: Request, gateway: Served) -> _Page:
+    return _Page(request, gateway, None)
+
+
+def error_page(request: Request, gateway: Gateway, problem: Problem) -> Response:
+    """Returns a problem as a page, for whoever sees it."""
+    return _Page(request, gateway, None).error(problem)
+
+
+#: The parameter of a route that shows a page, of one that changes something, and of one for people without a session.
+Page = Annotated[_Page, Depends(_page)]
+Acting = Annotated[_Acting, Depends(_acting)]
+Anybody = Annotated[_Page, Depends(_anybody)]
