@@ -32,11 +32,8 @@ from threadmill.store.packing import unpack_result
 from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobRecord
 from threadmill.store.remote import RemoteStore
-<<<<<<< HEAD
-from threadmill.store.stats import StatStore
-=======
 from threadmill.store.sessions import SessionStore
->>>>>>> main
+from threadmill.store.stats import StatStore
 from threadmill.store.uploads import UploadStore
 from threadmill.store.webhooks import WebhookStore
 from threadmill.stored import fault
@@ -56,20 +53,13 @@ class Created:
 
 
 class Store(
-<<<<<<< HEAD
     BatchListStore,
     StatStore,
-=======
-    JobListStore,
->>>>>>> main
     CallbackStore,
     QueueStore,
     RemoteStore,
     ApiKeyStore,
-<<<<<<< HEAD
-=======
     SessionStore,
->>>>>>> main
     UploadStore,
     FileBatchStore,
     WebhookStore,
