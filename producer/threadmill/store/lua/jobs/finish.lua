@@ -3,7 +3,7 @@
 --   celery_key?, celery_result? (JSON: what Celery stores under this key), failure? (its kind), batch_counts,
 --   hour_counts, batch_stats (what is added to fields of the batch, the hour and the statistics of the batch),
 --   leftovers (a list of JSON), stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON),
---   pool?, tokens_used?, news?
+--   pool?, tokens_used?, news?, timeline? (packed)
 -- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it
 -- include: clock, json, jobs, batches, failures, stats
 -- include: tenants, turns, threads, slots, queue, limits, callbacks, webhooks
@@ -29,7 +29,7 @@ local function leave_queue()
 end
 
 local function store_result()
-  redis.call('HSET', record, 'result', request.result, 'finished_at', clock.text)
+  jobs.set(request, 'result', request.result, 'finished_at', clock.text)
   if request.stored_job then redis.call('HSET', record, 'job', request.stored_job) end
   jobs.set_format(id)
   redis.call(
