@@ -6,7 +6,7 @@
 --   pool?, tokens_used?, news?, timeline? (packed)
 -- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it
 -- include: clock, json, jobs, batches, failures, stats
--- include: tenants, turns, threads, slots, queue, limits, callbacks, webhooks
+-- include: tenants, turns, threads, slots, flows, queue, limits, callbacks, webhooks
 
 local id, ttl_s, record = request.id, request.ttl_s, keys.record(request.id)
 local from = jobs.state(id)
@@ -88,6 +88,7 @@ end
 
 local refusal = why_not()
 if refusal then return {refusal} end
+flows.note_end(id)
 leave_queue()
 store_result()
 set_expiry()
