@@ -21,6 +21,10 @@ from threadmill.settings.settings import Settings
 from threadmill_gateway import health, reference
 from threadmill_gateway.dashboard import artifacts as page_artifacts
 from threadmill_gateway.dashboard import sign_in
+from threadmill_gateway.dashboard.batches import actions as batch_actions
+from threadmill_gateway.dashboard.batches import export as batch_export
+from threadmill_gateway.dashboard.batches import results as batch_results
+from threadmill_gateway.dashboard.batches import routes as batch_pages
 from threadmill_gateway.dashboard.page import error_page
 from threadmill_gateway.dashboard.reports import routes as page_reports
 from threadmill_gateway.dashboard.session import SignInNeeded
@@ -49,7 +53,8 @@ log = logging.getLogger(__name__)
 
 _NATIVE = (jobs, events, artifacts, job_files, job_batches, batch_events, endpoints, callbacks, reports)
 _OPENAI = (models, responses, chat, files, batches)
-_DASHBOARD = (sign_in, tonight, page_artifacts, page_reports)
+_BATCH_PAGES = (batch_pages, batch_results, batch_export, batch_actions)
+_DASHBOARD = (sign_in, tonight, page_artifacts, page_reports, *_BATCH_PAGES)
 
 _DESCRIPTION = "Enqueue prompt jobs and read their results. Errors are problems as RFC 9457 has them."
 

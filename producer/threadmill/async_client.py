@@ -169,6 +169,8 @@ class AsyncClient:
     batches = _awaited(Client.batches)
     batch = _awaited(Client.batch)
     batch_page = _awaited(Client.batch_page)
+    first_job = _awaited(Client.first_job)
+    batch_place = _awaited(Client.batch_place)
     batch_stats = _awaited(Client.batch_stats)
     batch_rates = _awaited(Client.batch_rates)
     stats = _awaited(Client.stats)
