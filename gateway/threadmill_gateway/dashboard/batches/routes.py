@@ -9,6 +9,7 @@ from threadmill.client import Client
 from threadmill.job.result import FailureKind, JobState
 from threadmill.names import Name
 from threadmill.store.batch_records import BatchRecord
+from threadmill_gateway.dashboard.batches import actions, export, results
 from threadmill_gateway.dashboard.batches.view import (
     BatchView,
     duration_chart,
@@ -32,6 +33,8 @@ Cursor = Annotated[str | None, Query(max_length=1000)]
 Search = Annotated[str, Query(max_length=200)]
 
 router = APIRouter(include_in_schema=False)
+for each in (results, export, actions):
+    router.include_router(each.router)
 
 
 @router.get("/batches")
