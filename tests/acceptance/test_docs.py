@@ -47,6 +47,8 @@ ELSEWHERE = {
     r"^celery multi": "writes into /var/log and /run; test_celery_multi.py runs it",
     r"--install-completion": "writes into the shell's start-up file, and asks which shell that is",
     r"^docker\b": "needs a Docker engine; test_compose.py and test_dockerfile.py run what they start",
+    r"^(kubectl|systemctl|journalctl)\b": "needs a cluster or systemd; tests/unit/deploy checks what they apply",
+    r"^(useradd|install|python3 -m venv /opt)\b": "changes the machine",
     r"^(git clone|cd )": "how a reader gets to where the commands run",
     r"^\./scripts/test": "runs this test",
     r"^\./scripts/(setup|demo)": "sets up .venv; .ci/run calls both",
@@ -280,8 +282,8 @@ class Reader:
             r"(?<=redrive )JOB(\.\.\.|\b)": lambda: self._result("[[scenario=failed]]").job_id,
             r"\bJOB(\.\.\.|\b)": lambda: self._result("Hello").job_id,
             r"\bTHREAD(\.\.\.|\b)": lambda: str(self._result("Hello", keep_thread=True).thread_id),
-            r"(?<=batch )NAME|(?<=show )NAME|(?<=cancel )NAME|(?<=redrive )NAME|(?<=attach )NAME": lambda: self._batch(
-                "notes"
+            r"(?<=(?:batch|pause) )NAME|(?<=show )NAME|(?<=cancel )NAME|(?<=redrive )NAME|(?<=attach )NAME": (
+                lambda: self._batch("notes")
             ),
         }.items():
             if re.search(shown, text):
