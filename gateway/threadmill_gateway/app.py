@@ -19,8 +19,10 @@ from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_gateway import health, reference
+from threadmill_gateway.dashboard import artifacts as page_artifacts
 from threadmill_gateway.dashboard import sign_in
 from threadmill_gateway.dashboard.page import error_page
+from threadmill_gateway.dashboard.reports import routes as page_reports
 from threadmill_gateway.dashboard.session import SignInNeeded
 from threadmill_gateway.dashboard.tonight import routes as tonight
 from threadmill_gateway.hooks import openai as openai_hooks
@@ -47,7 +49,7 @@ log = logging.getLogger(__name__)
 
 _NATIVE = (jobs, events, artifacts, job_files, job_batches, batch_events, endpoints, callbacks, reports)
 _OPENAI = (models, responses, chat, files, batches)
-_DASHBOARD = (sign_in, tonight)
+_DASHBOARD = (sign_in, tonight, page_artifacts, page_reports)
 
 _DESCRIPTION = "Enqueue prompt jobs and read their results. Errors are problems as RFC 9457 has them."
 

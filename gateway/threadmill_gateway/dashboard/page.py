@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.secrets.redaction import redact
+from threadmill_gateway.callers import Caller
 from threadmill_gateway.dashboard import rendering
 from threadmill_gateway.dashboard.language import LANGUAGES, chosen
 from threadmill_gateway.dashboard.session import (
@@ -39,6 +40,7 @@ Load = Callable[[], Awaitable[Mapping[str, Any]]]
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "frame-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -69,6 +71,18 @@ class _Page:
     def redacts(self) -> bool:
         """Whether prompts and answers are hidden."""
         return self.gateway.settings.dashboard.redact
+
+    @property
+    def viewer(self) -> Caller:
+        """Who looks at the page."""
+        return self.session.caller if self.session else Caller()
+
+    def check_content(self, what: str) -> None:
+        """Raises Problem if these pages hide what users and models wrote. `what`: for the message, in the plural."""
+        if self.redacts:
+            raise Problem(
+                HTTPStatus.FORBIDDEN, f"these pages hide {what}", "set `redact` in [dashboard], or use the command line"
+            )
 
     def url(self, path: str, **query: Any) -> str:
         """Returns the address of a page. Parameters that are None are left out."""
