@@ -118,6 +118,7 @@ class Reader:
         (folder / "bin").mkdir()
         (folder / "bin" / "redis-server").symlink_to(redis_server())
         self._gateway_url: str | None = None
+        self._batches: set[str] = set()
         self._worker = self._start_worker()
         self._settings_changed = False
         fields = {"redis_url": self._redis_url, "default_endpoint": "emulator"}
@@ -302,7 +303,9 @@ class Reader:
         return str(made.raise_for_status().json()["id"])
 
     def _batch(self, name: str) -> str:
-        self._result("Hello", batch=name)
+        if name not in self._batches:  # a page may have paused it
+            self._batches.add(name)
+            self._result("Hello", batch=name)
         return name
 
     def _start(self, name: str, command: list[str], environment: Mapping[str, str], ready: str) -> Child:

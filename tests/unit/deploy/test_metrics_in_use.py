@@ -13,6 +13,10 @@ from tests.unit.test_docs_names import anchors
 
 from threadmill.metrics.definitions import FLEET, WORKER, Kind
 
+needs_promtool = pytest.mark.skipif(
+    not shutil.which("promtool"), reason="needs promtool, of Debian's package prometheus"
+)
+
 METRICS = {**FLEET, **WORKER}
 
 #: Labels that Prometheus adds to every series.
@@ -108,8 +112,21 @@ def test_each_alert_has_a_test():
     assert {rule["alert"] for rule in ALERTS} | {"a quiet night has no alert"} == tested
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool, of Debian's package prometheus")
-def test_prometheus_accepts_the_alerts_and_they_fire():
-    for command in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
-        done = subprocess.run(["promtool", *command], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+def promtool(*arguments, folder):
+    done = subprocess.run(["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+def test_prometheus_accepts_its_configuration_and_the_alerts_fire():
+    promtool("check", "config", "--syntax-only", "prometheus.yml", folder=PROMETHEUS)
+    promtool("check", "rules", "alerts.yml", folder=PROMETHEUS)
+    promtool("test", "rules", "alerts_test.yml", folder=PROMETHEUS)
+
+
+@needs_promtool
+def test_prometheus_understands_every_query(tmp_path):
+    asked = [query.replace("$__rate_interval", "5m") for where, query in QUERIES if where != "endpoint"]
+    rules = [{"record": f"asked:{number}", "expr": query} for number, query in enumerate(asked)]
+    (tmp_path / "asked.yml").write_text(json.dumps({"groups": [{"name": "asked", "rules": rules}]}))
+    promtool("check", "rules", "asked.yml", folder=tmp_path)
