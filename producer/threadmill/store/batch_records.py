@@ -11,6 +11,7 @@ from threadmill import stored
 from threadmill.job.model import StoredModel
 from threadmill.job.result import OPEN, FailureKind, JobResult, JobState, ModelUsage, Usage
 from threadmill.store.records import FORMAT
+from threadmill.store.stat_records import failure_of, usage_fields
 
 
 class BatchRecord(StoredModel):
@@ -82,19 +83,12 @@ class BatchRecord(StoredModel):
     @staticmethod
     def counts(result: JobResult) -> dict[str, int]:
         """Returns what the end of a job adds to the fields of its batch."""
-        counted = {
-            f"usage:{kind}:{part.lane or ''}:{part.model or ''}": tokens
-            for part in result.usage_by_model
-            for kind, tokens in part.usage.model_dump(include=set(Usage.model_fields)).items()
-        }
-        counted["calls"] = result.calls
-        if result.state is JobState.FAILED and result.failure:
-            counted[_failed(result.failure.kind)] = 1
-        return {field: number for field, number in counted.items() if number > 0}
-
-
-def _failed(kind: FailureKind) -> str:
-    return f"failed:{kind}"
+        counted = usage_fields(result)
+        if result.calls > 0:
+            counted["calls"] = result.calls
+        if kind := failure_of(result):
+            counted[f"failed:{kind}"] = 1
+        return counted
 
 
 def _number(batch: str, text: str) -> int:

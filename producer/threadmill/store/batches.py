@@ -55,14 +55,24 @@ class BatchStore(Connection):
     def batch(self, name: str) -> BatchRecord:
         """Returns a batch, in one round trip. Raises BatchNotFound."""
         self._check_name(name)
-        with self._translate_errors(), self._redis.pipeline() as pipe:
-            pipe.hgetall(self._keys.batch(name))
-            pipe.zscore(self._keys.batches, name)
-            pipe.exists(self._keys.batch_seen_to(name))
-            fields, moment, seen_to = pipe.execute()
-        if not fields or moment is None:
+        found = self._batches([name])
+        if not found:
             raise BatchNotFound(name, self._batch_names())
-        return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
+        return found[0]
+
+    def _batches(self, names: Sequence[str]) -> list[BatchRecord]:
+        """Returns those of the batches that are kept, in one round trip."""
+        with self._translate_errors(), self._redis.pipeline() as pipe:
+            for name in names:
+                pipe.hgetall(self._keys.batch(name))
+                pipe.zscore(self._keys.batches, name)
+                pipe.exists(self._keys.batch_seen_to(name))
+            replies = iter(pipe.execute())
+        return [
+            BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
+            for name, (fields, moment, seen_to) in zip(names, zip(replies, replies, replies, strict=True), strict=True)
+            if fields and moment is not None
+        ]
 
     def _check_name(self, name: str) -> None:
         """Raises BatchNotFound for an invalid name, which might address another key."""

@@ -208,9 +208,19 @@ class JobFilter:
     until: AwareDatetime | None = None  #: changed their state before this time
 
     @property
+    def listed_failure(self) -> FailureKind | None:
+        """The failure, if all jobs of the filter are in the list of jobs that failed with it.
+
+        Cancelled jobs have a failure, too, but no such list.
+        """
+        is_listed = self.state in (None, JobState.FAILED) and self.failure != FailureKind.CANCELLED
+        return self.failure if is_listed else None
+
+    @property
     def order(self) -> Order:
         """The order of a list of these jobs."""
-        return Order.CHANGED if self.batch is None and self.tenant is None else Order.CREATED
+        by_creation = (self.batch is not None or self.tenant is not None) and self.listed_failure is None
+        return Order.CREATED if by_creation else Order.CHANGED
 
     def matches(self, record: JobRecord) -> bool:
         failure = record.result.failure if record.result else None
