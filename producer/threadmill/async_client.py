@@ -169,6 +169,7 @@ class AsyncClient:
     batches = _awaited(Client.batches)
     batch = _awaited(Client.batch)
     batch_page = _awaited(Client.batch_page)
+    overview = _awaited(Client.overview)
     batch_stats = _awaited(Client.batch_stats)
     batch_rates = _awaited(Client.batch_rates)
     stats = _awaited(Client.stats)
