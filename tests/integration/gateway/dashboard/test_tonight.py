@@ -106,13 +106,7 @@ async def test_dead_letters_are_cleared(browser, client, store, settings):
 
 async def test_callbacks_that_were_given_up_are_sent_again(browser, client, store, settings):
     hook = Callback.parse({"url": "https://receiver.example/hook"}).model_dump_json()
-    fields = {
-        "event": "job.failed",
-        "kind": "job",
-        "subject": "x",
-        "receiver": hook,
-        "created_at": str(datetime.now(UTC)),
-    }
+    ended = {"event": "job.failed", "kind": "job", "subject": "x", "created_at": str(datetime.now(UTC))}
     store.hset(f"{settings.key_prefix}:callback:msg_x", mapping={**ended, "receiver": hook})
     store.zadd(f"{settings.key_prefix}:callbacks:dead", {"msg_x": 1000})
     assert "1 callbacks were given up" in section(await browser.page("/"), "alerts")
