@@ -21,7 +21,7 @@ def speed_lines(batch: BatchRecord, stats: BatchStats, now: datetime) -> Iterato
     if stats.durations:
         yield "durations", _typical(stats.durations, lambda seconds: f"{seconds:,g} s")
     if stats.tokens:
-        yield "tokens each", _typical(stats.tokens, lambda tokens: f"{tokens:,.0f}")
+        yield "per job", _typical(stats.tokens, lambda tokens: f"{tokens:,.0f} tokens")
 
 
 def _typical(buckets: Sequence[Bucket], show: Callable[[float], str]) -> str:

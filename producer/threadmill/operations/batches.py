@@ -6,7 +6,7 @@ from typing import Any
 from threadmill.job.callback import Callback
 from threadmill.job.result import TERMINAL, JobState
 from threadmill.operations.base import Operations
-from threadmill.store.batch_lists import BatchPage
+from threadmill.store.batch_lists import BatchPage, BatchPlace
 from threadmill.store.batch_records import BatchRecord
 from threadmill.store.batches import Finished
 
@@ -32,6 +32,17 @@ class BatchOperations(Operations):
         if limit < 1:
             raise ValueError(f"`limit` is {limit}: give 1 or more")
         return self.store.batch_page(limit, cursor, search)
+
+    def first_job(self, batch: str) -> str | None:
+        """Returns the id of the job that was created first; None if the batch has none yet. Raises BatchNotFound."""
+        return self.store.first_job(batch)
+
+    def batch_place(self, batch: str, job_id: str) -> BatchPlace:
+        """Returns where a job is among the jobs of its batch, and its neighbours, by their creation.
+
+        Raises BatchNotFound, and JobNotFound if the job is not in the batch.
+        """
+        return self.store.batch_place(batch, job_id)
 
     def ended_jobs(self, batch: str, *, after: str = "0-0") -> list[Finished]:
         """Returns jobs of the batch in the order in which they ended: the first ones, or those after a `cursor`.

@@ -50,6 +50,7 @@ class JobListOperations(Operations):
         tenant: str | None = None,
         until: datetime | None = None,
         limit: int = 50,
+        search: str = "",
         cursor: str | None = None,
         most_read: int = READ_FOR_A_PAGE,
     ) -> JobPage:
@@ -57,6 +58,7 @@ class JobListOperations(Operations):
 
         `cursor`: `next_cursor` of a page that was made with the same arguments. `since` and `until` (excluded) limit
         the time of the last change of state; with `batch` or `tenant`, and without `failure`, the time of creation.
+        `search`: the document of the job, its key, its id or a value of its metadata contains this text.
         Reads at most `most_read` jobs, by default 1,000: if few of them match, the page has fewer than `limit`, and
         `next_cursor` goes on. In a list by the change of state, a job that changes it between two pages may be left
         out, or come twice.
@@ -66,7 +68,7 @@ class JobListOperations(Operations):
         for name, number in (("limit", limit), ("most_read", most_read)):
             if number < 1:
                 raise ValueError(f"`{name}` is {number}: give 1 or more")
-        chosen = JobFilter(state, batch, endpoint, failure, since, metadata, tenant, until)
+        chosen = JobFilter(state, batch, endpoint, failure, since, metadata, tenant, until, search)
         return self.store.job_page(chosen, limit, cursor, most_read)
 
     def open_jobs(self, tenant: str) -> int:

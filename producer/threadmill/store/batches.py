@@ -1,7 +1,7 @@
 """The producer's operations on batches."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -91,21 +91,34 @@ class BatchStore(Connection):
         with self._translate_errors():
             return cast(list[str], self._redis.zrevrange(self._keys.batches, 0, -1))
 
-    def start_batch(self, name: str, documents: int, *, new_generation: bool) -> int:
+    def start_batch(
+        self,
+        name: str,
+        documents: int,
+        *,
+        new_generation: bool,
+        max_cost: float | None = None,
+        max_tokens: int | None = None,
+    ) -> int:
         """Stores the number of documents of a batch; returns its generation, increased by `new_generation`.
+
+        `max_cost`, `max_tokens`: the limits of what it may spend, for those who look at it.
 
         A batch without jobs expires by itself. Raises InvalidJob for an invalid name.
         """
         if not is_name(name):
             raise InvalidJob(f"{name!r:.100} cannot be the name of a batch: {NAME_RULE}")
-        now = self.now()
+        now, limits = self.now(), {"max_cost": max_cost, "max_tokens": max_tokens}
+        given: Mapping[Any, Any] = {field: limit for field, limit in limits.items() if limit is not None}
         with self._translate_errors(), self._redis.pipeline() as pipe:
             pipe.hset(self._keys.batch(name), "documents", documents)
-            pipe.hdel(self._keys.batch(name), "cancel_requested")
+            pipe.hdel(self._keys.batch(name), "cancel_requested", *(limits.keys() - given.keys()))
+            if given:
+                pipe.hset(self._keys.batch(name), mapping=given)
             pipe.hincrby(self._keys.batch(name), "generation", int(new_generation))
             pipe.expire(self._keys.batch(name), self._settings.failed_ttl_s)
             pipe.zadd(self._keys.batches, {name: now.timestamp()})
-            generation = pipe.execute()[2]
+            generation = pipe.execute()[-3]
         return int(generation)
 
     def renew_batch(self, name: str) -> BatchRecord:

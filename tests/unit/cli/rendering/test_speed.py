@@ -36,4 +36,4 @@ def test_a_batch_that_ended_or_stands_still_has_no_rate():
 def test_values_above_all_bounds_are_more_than_the_last_one():
     told = lines(**{"duration:inf": "9", "tokens:2000": "1"})
     assert told["durations"] == "half at most 20 s, 95 % more than 86,400 s"
-    assert told["tokens each"] == "half at most 2,000, 95 % at most 2,000"
+    assert told["per job"] == "half at most 2,000 tokens, 95 % at most 2,000 tokens"
