@@ -28,6 +28,7 @@ from threadmill.store.connection import BLOCK_S, chunks, moment_of, unavailable
 from threadmill.store.file_batches import FileBatchStore
 from threadmill.store.job_reads import NO_HASH, check_id
 from threadmill.store.keys import celery_key
+from threadmill.store.overview import OverviewStore
 from threadmill.store.packing import unpack_result
 from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobRecord
@@ -56,6 +57,7 @@ class Created:
 class Store(
     BatchListStore,
     StatStore,
+    OverviewStore,
     CallbackStore,
     QueueStore,
     RemoteStore,
