@@ -30,6 +30,7 @@ from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane
 from threadmill_worker.limits.job_pool import JobPool
 from threadmill_worker.live import EventBuffer, EventPublisher
+from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 from threadmill_worker.store.durations import DurationStore
 from threadmill_worker.store.jobs import JobStore
 from threadmill_worker.store.webhooks import WebhookStore
@@ -55,6 +56,7 @@ class AttemptContext:
     pool: JobPool  #: what its calls take from
     may_go_elsewhere: bool = False  #: another endpoint may run the job
     polling: JobPolling = field(default_factory=JobPolling)
+    metrics: Metrics = UNCOUNTED
 
 
 class _Open(NamedTuple):
@@ -76,6 +78,7 @@ class Contexts:
         job_store: JobStore,
         live: EventPublisher,
         webhooks: WebhookStore | None = None,
+        metrics: Metrics = UNCOUNTED,
     ) -> None:
         settings.check_keys()
         self._settings = settings
@@ -86,6 +89,7 @@ class Contexts:
         self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit_bytes))
         self._live = live
         self._webhooks = webhooks
+        self._metrics = metrics
         self._open: dict[tuple[str, str | None], _Open] = {}  #: by endpoint and variable with the key
 
     @property
@@ -102,7 +106,8 @@ class Contexts:
         polling = await self._polling(spec)
         events = self._live.open(record.id)  # last, so that a job that is not served leaves no buffer open
         driver = DRIVERS[connection.endpoint.wire](connection, spec, events)
-        return AttemptContext(spec, driver, executor, limits, events, self._pool(record, spec), elsewhere, polling)
+        pool = self._pool(record, spec)
+        return AttemptContext(spec, driver, executor, limits, events, pool, elsewhere, polling, self._metrics)
 
     async def batch_request(self, record: JobRecord, progress: Progress) -> dict[str, Any] | None:
         """Returns the job's next run as a request of the Batch API. None: the batch lane does not start it."""
@@ -140,10 +145,11 @@ class Contexts:
         """When to poll the runs of a job. Nothing is learned in a lane: what runs take there depends on the hour."""
         has_webhooks = self._webhooks is not None and self._webhooks.has(spec.endpoint)
         arriving = partial(self._webhooks.are_arriving, spec.endpoint) if self._webhooks and has_webhooks else None
+        ran = partial(self._metrics.run_ended, spec.endpoint)
         if spec.job.lane is not None:
-            return JobPolling(arriving=arriving)
+            return JobPolling(arriving=arriving, ran=ran)
         name = f"{spec.endpoint}/{spec.assistant}/{spec.model or ''}"
-        return JobPolling(await self._durations.plan(name), partial(self._durations.add, name), arriving)
+        return JobPolling(await self._durations.plan(name), partial(self._durations.add, name), arriving, ran)
 
     async def _resolve(self, record: JobRecord) -> JobSpec:
         with raising_not_served():
@@ -157,8 +163,9 @@ class Contexts:
         variable = key or next(iter(endpoint.key_variables), None)
         if (name, variable) not in self._open:
             _check_keys(name, endpoint, variable)
-            executor = ToolExecutor(self._registry, endpoint, endpoint.read_key(variable))
-            self._open[name, variable] = _Open(Connection.open(name, endpoint, self._transfer, variable), executor)
+            executor = ToolExecutor(self._registry, endpoint, endpoint.read_key(variable), self._metrics)
+            connection = Connection.open(name, endpoint, self._transfer, variable, self._metrics)
+            self._open[name, variable] = _Open(connection, executor)
         return self._open[name, variable]
 
     async def close(self) -> None:
