@@ -4,7 +4,6 @@ import asyncio
 from contextlib import closing, suppress
 from datetime import date, datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import quote
 
@@ -14,24 +13,15 @@ from pydantic import BaseModel, Field
 from threadmill.errors import InvalidReport
 from threadmill.job.result import Usage
 from threadmill.reports import files as definitions
-from threadmill.reports.definition import ReportDefinition
-from threadmill.reports.publish import page_of
 from threadmill.reports.report_run import ReportRun, ReportState
 from threadmill.reports.store import ReportStore
 from threadmill_gateway.callers import Caller, Reader
-from threadmill_gateway.jobs.stored_files import FILE_RESPONSES, StoredFile, find, missing, reply
 from threadmill_gateway.problems import documented
+from threadmill_gateway.report_files import definition_of, file_names, file_reply, sees
 from threadmill_gateway.state import Gateway, Served
+from threadmill_gateway.stored_files import FILE_RESPONSES
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
-
-_TYPES = {".html": "text/html; charset=utf-8", ".md": "text/markdown; charset=utf-8"}
-
-#: A page has styles of its own, and no scripts.
-_PAGE = {
-    "Content-Disposition": "inline",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data: https:; sandbox",
-}
 
 
 class NightView(BaseModel):
@@ -53,7 +43,7 @@ class NightView(BaseModel):
     def of(cls, run: ReportRun, root_path: str) -> Self:
         here = f"{root_path}/v1/reports/{quote(run.report)}/{run.night}"
         fields = {name: getattr(run, name) for name in cls.model_fields if name != "files"}
-        return cls(**fields, files={name: f"{here}/{quote(name)}" for name in _file_names(run)})
+        return cls(**fields, files={name: f"{here}/{quote(name)}" for name in file_names(run)})
 
 
 class ReportView(BaseModel):
@@ -91,23 +81,20 @@ async def get_file(
     name: str, night: date, file: str, gateway: Served, caller: Reader, range: Annotated[str | None, Header()] = None
 ) -> Response:
     """Read a file of a night: its page, or its Markdown."""
-    found = await asyncio.to_thread(_find, gateway, caller, name, night, file)
-    suffix = Path(file).suffix
-    page = _PAGE if suffix == ".html" else {}
-    return reply(found, file, _TYPES.get(suffix, "application/octet-stream"), range, **page)
+    return await file_reply(gateway, caller, name, night, file, range)
 
 
 def _list(gateway: Gateway, caller: Caller) -> ReportList:
     found = []
     for name in definitions.names(gateway.settings.reports):
         with suppress(InvalidReport):  # `threadmill report check` says what is wrong
-            if _sees(caller, definitions.load(gateway.settings.reports, name)):
+            if sees(caller, definitions.load(gateway.settings.reports, name)):
                 found.append(_view(gateway, name))
     return ReportList(data=found)
 
 
 def _get(gateway: Gateway, caller: Caller, name: str) -> ReportView:
-    _definition(gateway, caller, name)
+    definition_of(gateway, caller, name)
     return _view(gateway, name)
 
 
@@ -115,36 +102,3 @@ def _view(gateway: Gateway, name: str) -> ReportView:
     with closing(ReportStore(gateway.settings)) as store:
         runs = store.runs(name)
     return ReportView(name=name, nights=[NightView.of(run, gateway.options.root_path) for run in runs])
-
-
-def _find(gateway: Gateway, caller: Caller, name: str, night: date, file: str) -> StoredFile:
-    """Returns a published file of a night. Raises Problem: no other file of the folder can be read."""
-    definition = _definition(gateway, caller, name)
-    with closing(ReportStore(gateway.settings)) as store:
-        run = store.get(name, night)
-    folder = page_of(definition, gateway.settings.reports, night).parent.resolve()
-    path = folder / file
-    if run is None or file not in _file_names(run) or path.resolve().parent != folder:
-        raise missing(f"file {file!r:.200} of report {name}, night of {night}")
-    try:
-        return find(str(folder), file)
-    except FileNotFoundError:
-        raise missing(f"file {file!r:.200} of report {name}, night of {night}") from None
-
-
-def _definition(gateway: Gateway, caller: Caller, name: str) -> ReportDefinition:
-    """Returns the definition of a report that the caller may see. Raises Problem, InvalidReport."""
-    folder = gateway.settings.reports
-    if name in definitions.names(folder):
-        definition = definitions.load(folder, name)
-        if _sees(caller, definition):
-            return definition
-    raise missing(f"report {name!r:.100}")
-
-
-def _sees(caller: Caller, definition: ReportDefinition) -> bool:
-    return caller.operates or definition.tenant == caller.name
-
-
-def _file_names(run: ReportRun) -> list[str]:
-    return [Path(file).name for file in run.files]

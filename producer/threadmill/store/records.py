@@ -16,10 +16,11 @@ from threadmill.job.model import Redacted, StoredModel
 from threadmill.job.progress import ProgressSummary
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, Failure, FailureKind, JobResult, JobState, Timings
+from threadmill.job.timeline import Timeline, TimelineEntry, TimelineKind, from_json, in_order
 from threadmill.names import printable
 from threadmill.settings.pool_name import Pool
 from threadmill.store.flow import Flow
-from threadmill.store.packing import unpack_job, unpack_result
+from threadmill.store.packing import unpack, unpack_job, unpack_result
 from threadmill.store.places import Order
 from threadmill.store.remote_records import LeftoverRecord
 
@@ -77,6 +78,7 @@ class JobRecord(BaseModel):
     calls: int = 0  #: HTTP calls made, also since the last saved progress
     result: JobResult | None = None
     history: tuple[JobResult, ...] = ()  #: results before it was redriven, oldest first
+    timeline: Timeline = ()  #: what its workers noted
 
     def ended(
         self, state: JobState, failure: Failure | None, at: datetime, limited_s: float = 0.0, **more: Any
@@ -146,6 +148,13 @@ class JobRecord(BaseModel):
     def changed_at(self) -> datetime:
         """When the job last changed its state, by the times in the record."""
         return self.finished_at or self.started_at or self.created_at
+
+    @property
+    def full_timeline(self) -> Timeline:
+        """What happened to the job in order: what its workers noted, when it was created, and each end."""
+        results = (*self.history, *((self.result,) if self.result else ()))
+        queued = TimelineEntry(0.0, TimelineKind.QUEUED.value)
+        return in_order([queued], self.timeline, [_end(self.created_at, result) for result in results])
 
     @property
     def progress_summary(self) -> ProgressSummary | None:
@@ -246,10 +255,27 @@ def _history(field: str) -> list[JobResult]:
     return [unpack_result(line) for line in field.splitlines()]
 
 
+def _timeline(field: str) -> Timeline:
+    """Returns a timeline; an empty one if it is damaged: no job depends on it."""
+    try:
+        return from_json(unpack(field))
+    except ValueError as error:
+        stored.leave_out("the timeline of a job", *stored.fault(error))
+        return ()
+
+
+def _end(created_at: datetime, result: JobResult) -> TimelineEntry:
+    failure = result.failure
+    detail = f"{result.state}: {failure.kind}: {failure.message}" if failure else result.state.value
+    at_s = (result.timings.finished_at - created_at).total_seconds()
+    return TimelineEntry(round(at_s, 3), TimelineKind.ENDED.value, detail)
+
+
 #: Fields that hold JSON.
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "result": unpack_result,
     "history": _history,
+    "timeline": _timeline,
     "moves": TypeAdapter(tuple[Move, ...]).validate_json,
 }
 

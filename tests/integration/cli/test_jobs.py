@@ -122,7 +122,10 @@ def test_status_of_a_running_job_shows_where_its_worker_is(cli, settings, until)
     assert shown["run"].startswith("run_")
     assert (shown["state"], shown["run_status"], shown["reruns"]) == ("running", "in_progress", None)
     assert shown["deadline"] > shown["run_since"]
-    assert f"run            {shown['run']}" in cli("jobs", "show", stuck.id).stdout.splitlines()
+    lines = cli("jobs", "show", stuck.id).stdout.splitlines()
+    assert f"run            {shown['run']}" in lines
+    assert [entry["kind"] for entry in shown["timeline"]][:4] == ["queued", "claimed", "thread", "run created"]
+    assert any(line.split()[1:3] == ["thread", shown["thread"]] for line in lines)
     cli("jobs", "cancel", stuck.id)
 
 

@@ -401,7 +401,7 @@ def status_of(worker: Any, job_id: str, monkeypatch: pytest.MonkeyPatch) -> dict
         monkeypatch.setenv(name, value)
     shown = CliRunner().invoke(app, ["jobs", "show", job_id])
     assert shown.exit_code == 0, shown.output
-    return dict(line.split(maxsplit=1) for line in shown.stdout.splitlines())
+    return dict(line.split(maxsplit=1) for line in shown.stdout.partition("\n\n")[0].splitlines())
 
 
 def upload_lines(upload: Any) -> list[bytes]:

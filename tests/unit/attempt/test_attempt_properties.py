@@ -15,6 +15,7 @@ from tests.unit.lifecycle.test_properties import faults, lives
 from threadmill.job.message import Message
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
+from threadmill.job.timeline import from_json
 from threadmill.settings.limits import Limits, PoolLimits
 from threadmill.store.records import JobRecord
 from threadmill_worker.attempt.attempt import Attempt
@@ -110,6 +111,7 @@ class World:
         start: dict[str, Any] | None,
         news: list[dict[str, Any]],
         awaited: AwaitedRun | None,
+        timeline: str | None,
     ) -> Postponed | None:
         fault = self._next({*CRASHES, Fault.LIMITED})
         if fault is Fault.CRASH_UNSAVED:
@@ -123,9 +125,18 @@ class World:
         return None
 
     async def finish(
-        self, lease: Lease, result: JobResult, leftovers: Any, kept: Any, remains: Any, left: LeftPool, sender: str
+        self,
+        lease: Lease,
+        result: JobResult,
+        leftovers: Any,
+        kept: Any,
+        remains: Any,
+        left: LeftPool,
+        sender: str,
+        timeline: str,
     ) -> None:
         assert left.pool == "emulator"
+        self.timeline = from_json(timeline)
         if self._next(CRASHES) in CRASHES:
             raise Crash
         self.leftovers = {leftover.id for leftover in leftovers}

@@ -31,6 +31,7 @@ class Pool(World):
         start: dict[str, Any] | None,
         news: list[dict[str, Any]],
         awaited: AwaitedRun | None,
+        timeline: str | None,
     ) -> Postponed | None:
         self.asked.append((progress, start, news))
         if start is not None:
@@ -38,7 +39,7 @@ class Pool(World):
             if self.waits_s:
                 wait_s = self.waits_s.pop(0)
                 return Postponed(self.now + wait_s, "requests_per_minute", f"1 {self.now + wait_s}")
-        return await super().save(lease, progress, None, news, awaited)
+        return await super().save(lease, progress, None, news, awaited, timeline)
 
     def run(self) -> JobResult:
         return asyncio.run(self.execute())

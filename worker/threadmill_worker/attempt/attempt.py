@@ -10,6 +10,7 @@ from typing import Any
 
 from threadmill.job.events import EventKind
 from threadmill.job.result import JobResult
+from threadmill.job.timeline import TimelineKind
 from threadmill.store.records import JobRecord, Move
 from threadmill.store.worker_records import FailingEndpoint
 from threadmill_worker.attempt.context import AttemptContext
@@ -17,6 +18,7 @@ from threadmill_worker.attempt.ending import end_of, kept_thread, leftovers_of, 
 from threadmill_worker.attempt.moving import reason_to_move, too_long
 from threadmill_worker.attempt.report import AttemptReport
 from threadmill_worker.attempt.shared_objects import SharedObjects
+from threadmill_worker.attempt.timeline import AttemptTimeline
 from threadmill_worker.drivers.driver import within
 from threadmill_worker.lifecycle.actions import (
     Action,
@@ -92,7 +94,7 @@ class Attempt:
         self._sending = False  #: a call that creates something is in flight
         self._is_leaving = False
         self._task: asyncio.Task[JobResult | None] | None = None
-        self._report = AttemptReport(record, context)
+        self._report = AttemptReport(record, context, clock)
 
     async def execute(self) -> JobResult | None:
         """Runs the job to its end. None: it needs another run, which the batch lane starts, or another endpoint.
@@ -134,6 +136,8 @@ class Attempt:
         reply comes only when the run has ended is interrupted.
         Repeat it until the job ends: under Python 3.11 redis-py sometimes swallows a cancellation.
         """
+        if not self._cancel_requested:
+            self._report.timeline.note(TimelineKind.CANCEL_ASKED)
         self._cancel_requested = True
         completes_soon = (
             self._sending and not self._context.driver.awaits_run
@@ -244,12 +248,14 @@ class Attempt:
 
     async def _call_tools(self, action: CallTools, calls: tuple[ToolCall, ...], until: float) -> None:
         """Executes the calls concurrently and saves each output as it arrives, so that no finished call is repeated."""
-        thread, emit = self._progress.thread_id or "", self._context.events.emit
+        thread, emit, note = self._progress.thread_id or "", self._context.events.emit, self._report.timeline.note
 
         async def call_one(call: ToolCall) -> OutputReady:
             emit(EventKind.TOOL_CALL, call_id=call.id, name=call.name, arguments=call.arguments)
+            note(TimelineKind.TOOL_CALL, f"{call.name} {call.arguments}")
             seen = await self._context.executor.call(call, thread, self._context.spec.assistant, until - self._clock())
             emit(EventKind.TOOL_OUTPUT, call_id=call.id, name=call.name, output=seen.output)
+            note(TimelineKind.TOOL_OUTPUT, f"{call.name} {seen.output}")
             return seen
 
         tasks = [asyncio.create_task(call_one(call), name=f"tool {call.name}") for call in calls]
@@ -280,11 +286,14 @@ class Attempt:
         must_save = start is not None or pool.was_refused
         if not must_save and not is_worth_saving(self._progress, self._saved, action, self._clock()):
             return None
-        progress = self._counted()
-        postponed = await self._job_store.save(self._lease, progress, start, pool.take_news(), self._awaited())
+        progress, news, timeline = self._counted(), pool.take_news(), self._report.timeline
+        entries = timeline.entries
+        awaited, unsaved = self._awaited(), timeline.unsaved
+        postponed = await self._job_store.save(self._lease, progress, start, news, awaited, unsaved)
         if postponed is not None:
             return pool.postponed(postponed)
         self._progress = self._saved = progress
+        timeline.saved(entries)
         if start is not None:
             pool.started()
         return None
@@ -300,6 +309,10 @@ class Attempt:
         """HTTP calls made for the job so far, by earlier attempts too."""
         return self._calls_before + self._context.driver.calls
 
+    @property
+    def timeline(self) -> AttemptTimeline:
+        return self._report.timeline
+
     def left_pool(self) -> LeftPool:
         """How the job leaves its pool now."""
         return self._context.pool.leave(self._progress)
@@ -313,7 +326,9 @@ class Attempt:
         spec, record = self._context.spec, self._record
         moves = (*record.moves, Move(endpoint=spec.endpoint, reason=reason))
         leftovers = leftovers_of(spec, self._progress)
-        await self._job_store.move(self._lease, moves, self.calls, leftovers, self.left_pool())
+        self._report.timeline.note(TimelineKind.MOVED, f"from endpoint {spec.endpoint}: {reason}")
+        timeline = self._report.timeline.unsaved
+        await self._job_store.move(self._lease, moves, self.calls, leftovers, self.left_pool(), timeline)
         self._report.log.warning("job moved", reason=reason)
 
     async def _finish(self, outcome: Outcome) -> JobResult:
@@ -328,8 +343,8 @@ class Attempt:
         job = self._record.job
         remains = job.summary if result.ok and job.batch else None  # prompts of large batches would fill Redis
         leftovers = leftovers_of(self._context.spec, progress)
-        left, sender = self.left_pool(), self._record.sender
-        await self._job_store.finish(self._lease, result, leftovers, kept, remains, left, sender)
+        left, sender, timeline = self.left_pool(), self._record.sender, self._report.timeline.text
+        await self._job_store.finish(self._lease, result, leftovers, kept, remains, left, sender, timeline)
         self._report.log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
         if (ended_at := self._context.polling.ended_at) is not None:
             self._context.metrics.result_stored(self._context.spec.endpoint, self._clock() - ended_at)

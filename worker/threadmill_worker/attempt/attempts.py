@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from threadmill.errors import UnreadableRecord
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
+from threadmill.job.timeline import TimelineKind
 from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
@@ -21,6 +22,7 @@ from threadmill_worker.attempt.ending import end_of
 from threadmill_worker.attempt.failures import unexpected
 from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.attempt.tasks import stop
+from threadmill_worker.attempt.timeline import AttemptTimeline
 from threadmill_worker.lifecycle.actions import LANDING_S
 from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 from threadmill_worker.store.batch_lane import LaneStore
@@ -127,14 +129,15 @@ class Attempts:
             return await self.fail(lease, record, error.failure)
         if context.spec.batch_lane is not None and record.progress is None:
             await context.events.close()
-            await self._lane_store.wait(lease, record, context.spec.batch_lane)
+            timeline = AttemptTimeline(record, context.spec.endpoint, self._job_store.clock.now)
+            await self._wait_in_lane(lease, record, context.spec.batch_lane, timeline)
             return None
         log.info("job claimed", job_id=record.id, attempt=record.attempts, endpoint=context.spec.endpoint)
         attempt = Attempt(lease, record, context, self._job_store, self._job_store.clock.now)
         self.register(lease, attempt)
         result = await attempt.execute()
         if result is None and context.spec.batch_lane is not None:
-            await self._lane_store.wait(lease, record, context.spec.batch_lane)
+            await self._wait_in_lane(lease, record, context.spec.batch_lane, attempt.timeline)
         return result
 
     def register(self, lease: Lease, attempt: Running) -> None:
@@ -191,6 +194,10 @@ class Attempts:
         await self._job_store.finish(lease, result, ())
         log.error("job finished", job_id=lease.job_id, **end_of(result))
         return result
+
+    async def _wait_in_lane(self, lease: Lease, record: JobRecord, lane: str, timeline: AttemptTimeline) -> None:
+        timeline.note(TimelineKind.LANE)
+        await self._lane_store.wait(lease, record, lane, timeline.unsaved)
 
     async def _await_end(self, lease: Lease, task: asyncio.Task[JobResult | None]) -> JobResult | None:
         try:

@@ -1,6 +1,7 @@
-"""Tells how an attempt goes: log lines, events for followers, and an entry for an endpoint that fails."""
+"""Tells how an attempt goes: log lines, the timeline, events for followers, and an entry for an endpoint that fails."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -10,6 +11,7 @@ from threadmill.store.records import JobRecord
 from threadmill.store.worker_records import FailingEndpoint
 from threadmill_worker.attempt.context import AttemptContext
 from threadmill_worker.attempt.ending import moment
+from threadmill_worker.attempt.timeline import AttemptTimeline
 from threadmill_worker.lifecycle.actions import Action
 from threadmill_worker.lifecycle.decide import SHOWN_WAIT_S
 from threadmill_worker.lifecycle.observations import Limited, Observation
@@ -20,14 +22,19 @@ log = structlog.get_logger(__name__)
 
 
 class AttemptReport:
-    """The report of one attempt. `log`: its log, which names the job, the attempt and the endpoint."""
+    """The report of one attempt. `log`: its log, which names the job, the attempt and the endpoint.
 
-    def __init__(self, record: JobRecord, context: AttemptContext) -> None:
+    `clock`: Redis' time in seconds since 1970.
+    """
+
+    def __init__(self, record: JobRecord, context: AttemptContext, clock: Callable[[], float]) -> None:
         self._context = context
+        self.timeline = AttemptTimeline(record, context.spec.endpoint, clock)
         self.log = log.bind(job_id=record.id, attempt=record.attempts, endpoint=context.spec.endpoint)
 
     def changed(self, before: Progress, after: Progress) -> None:
-        """Logs each change of the phase and of the run, and publishes changes of the run."""
+        """Logs each change of the phase and of the run, notes what happened, and publishes changes of the run."""
+        self.timeline.changed(before, after)
         if (phase := phase_of(after)) is not phase_of(before):
             self.log.debug("phase", phase=phase.value, **_ids(after))
         if after.run and (before.run is None or before.run.status != after.run.status):

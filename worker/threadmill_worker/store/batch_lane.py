@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 OVERDUE_AT_ONCE = 500
 
 #: Jobs that one script moves. More would hold Redis for too long.
-MOVED_AT_ONCE = 250
+MOVED_AT_ONCE = 50
 
 
 class LaneStore(Connection):
@@ -40,8 +40,11 @@ class LaneStore(Connection):
         self._now = now
         self._owners: dict[str, str] = {}  #: the owners of the leases that this worker holds, by remote batch
 
-    async def wait(self, lease: Lease, record: JobRecord, lane: str) -> None:
-        """Puts a claimed job into the batch lane, where it waits without a worker. Raises LeaseLost."""
+    async def wait(self, lease: Lease, record: JobRecord, lane: str, timeline: str | None) -> None:
+        """Puts a claimed job into the batch lane, where it waits without a worker. Raises LeaseLost.
+
+        `timeline`: as JSON, if it has changed.
+        """
         limit_s = self._settings.endpoints[Pool.parse(lane).endpoint].batch_lane_limit_s
         reply = await self._run(
             "lane/wait",
@@ -50,6 +53,7 @@ class LaneStore(Connection):
             lane=lane,
             longest_s=limit_s,
             deadline=record.job.deadline_at.timestamp() if record.job.deadline_at else None,
+            timeline=timeline,
         )
         if reply == ["lost"]:
             raise LeaseLost(lease.job_id)

@@ -19,7 +19,7 @@ from threadmill.settings.pools import pools_of
 from threadmill.settings.settings import Settings
 from threadmill.store import keys, requests
 from threadmill.store.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
-from threadmill.store.packing import pack_job, unpack_result
+from threadmill.store.packing import pack, pack_job, unpack_result
 from threadmill.store.records import JobRecord, Move, Sender, newer_format
 from threadmill.store.remote_records import KeptThread, LeftoverRecord
 from threadmill.stored import fault, leave_out
@@ -137,9 +137,8 @@ class JobStore(RemoteStore, QueueStore):
         jobs = [job | {"calls": calls[job["id"]]} if job["id"] in calls else job for job in held]
         worker = {} if free_slots is None else {"worker": self._name, "free": free_slots}
         request = {"lease_s": self._settings.lease_s, "jobs": jobs, **worker}
-        _, has_more, *news = await self._scripts.run("jobs/renew", request)
-        while has_more:
-            _, has_more = await self._scripts.run("queue/dispatch", {})
+        _, left, *news = await self._scripts.run("jobs/renew", request)
+        await self.dispatch(left)
         return dict(pairs(news))
 
     async def save(
@@ -149,14 +148,16 @@ class JobStore(RemoteStore, QueueStore):
         start: Mapping[str, Any] | None = None,
         news: Sequence[Mapping[str, Any]] = (),
         awaited: AwaitedRun | None = None,
+        timeline: str | None = None,
     ) -> Postponed | None:
         """Saves the progress, with news about limits and the run that the job awaits. Raises LeaseLost.
 
         `start`: what the next call takes from its pool. If the call must wait, nothing but the news is saved.
+        `timeline`: as JSON, if it has changed.
         """
         request = {"id": lease.job_id, "owner": lease.owner, "progress": progress.to_json(), "start": start}
         request["awaited"] = asdict(awaited) if awaited else None
-        reply = await self._run("jobs/save", **request, news=news or None)
+        reply = await self._run("jobs/save", **request, news=news or None, timeline=timeline)
         _ensure_owned(lease, reply)
         if reply[0] != "limited":
             return None
@@ -192,10 +193,11 @@ class JobStore(RemoteStore, QueueStore):
         calls: int,
         leftovers: Sequence[LeftoverRecord],
         left: LeftPool | None = None,
+        timeline: str | None = None,
     ) -> None:
         """Returns the job to the queue, for another endpoint. Raises LeaseLost.
 
-        `moves`: all endpoints that it has left. `calls`: HTTP calls made for it so far.
+        `moves`: all endpoints that it has left. `calls`: HTTP calls made for it so far. `timeline`: as JSON.
         """
         reply = await self._run(
             "jobs/move",
@@ -204,6 +206,7 @@ class JobStore(RemoteStore, QueueStore):
             moves=json.dumps([move.model_dump() for move in moves]),
             calls=calls,
             leftovers=[each.to_json() for each in leftovers],
+            timeline=timeline,
             **_left(left),
         )
         _ensure_owned(lease, reply)
@@ -217,15 +220,17 @@ class JobStore(RemoteStore, QueueStore):
         remains: PromptJob | None = None,
         left: LeftPool | None = None,
         sender: str = "",
+        timeline: str | None = None,
     ) -> None:
         """Ends a claimed job: record, counters, Celery's copy and waiters in one step. Raises LeaseLost.
 
         `kept`: the kept thread, as of this job alone; it is merged with the stored entry, and the leftovers stay with
         it. With `jobs=0` it is a foreign thread, which is only updated if it is stored. `remains`: the job that the
         record keeps; default: the whole job. `sender`: as in the record; default: the record is unreadable.
+        `timeline`: as JSON; default: the saved one.
         """
         remote = [each.to_json() for each in leftovers]
-        await self._end(lease.owner, result, sender, remote, kept, remains, left)
+        await self._end(lease.owner, result, sender, remote, kept, remains, left, timeline)
 
     async def fail(self, lease: Lease, record: JobRecord, failure: Failure) -> JobResult:
         """Ends a claimed job as failed. Its active run and its remote objects become leftovers.
@@ -283,6 +288,7 @@ class JobStore(RemoteStore, QueueStore):
         kept: KeptThread | None = None,
         remains: PromptJob | None = None,
         left: LeftPool | None = None,
+        timeline: str | None = None,
     ) -> None:
         request = requests.finish(
             owner,
@@ -292,6 +298,7 @@ class JobStore(RemoteStore, QueueStore):
             leftovers,
             stored_job=pack_job(remains) if remains else None,
             kept_thread=kept.model_dump_json(exclude_none=True) if kept else None,
+            timeline=pack(timeline) if timeline else None,
             transcript=(kept.transcript.to_json() or None) if kept and kept.transcript else None,
             **_left(left),
         )

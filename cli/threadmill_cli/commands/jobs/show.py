@@ -9,6 +9,7 @@ import typer
 from threadmill.client import Client
 from threadmill.job.progress import ProgressSummary
 from threadmill.job.result import JobResult, JobState
+from threadmill.job.timeline import TimelineEntry
 from threadmill.store.packing import unpack_readable
 from threadmill.store.records import JobRecord
 from threadmill_cli.app import AsJson, write_json, write_line
@@ -30,7 +31,10 @@ def show(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the state of a job: while queued, what it waits for; while running, its thread, run, reruns and errors."""
+    """Show the state of a job: while queued, what it waits for; while running, its thread, run, reruns and errors.
+
+    Its timeline says what happened to it, and when.
+    """
     client = Client()
     if raw:
         fields = {name: unpack_readable(field) for name, field in client.store.fields(job).items()}
@@ -39,13 +43,23 @@ def show(
     record = client.get(job)
     summary = summarise(record, client.store.now()) | _waiting(client, record)
     if as_json:
-        write_json(summary | {"job": record.job.model_dump(mode="json", exclude_defaults=True)})
+        timeline = [entry._asdict() for entry in record.full_timeline]
+        write_json(summary | {"timeline": timeline, "job": record.job.model_dump(mode="json", exclude_defaults=True)})
         return
     if record.result and not record.result.usage.is_reported:
         summary["tokens"] = record.result.usage.in_words
     for name, value in summary.items():
         if value not in (None, []):
             write_line(f"{name:<14} {', '.join(value) if isinstance(value, list) else value}")
+    write_line("\ntimeline, in seconds since the job was created")
+    for entry in record.full_timeline:
+        write_line(timeline_line(entry))
+
+
+def timeline_line(entry: TimelineEntry) -> str:
+    """Returns an entry of a timeline as a line of text."""
+    times = f" ({entry.times} times)" if entry.times > 1 else ""
+    return f"{entry.at_s:>10.3f}  {entry.kind + times:<14} {' '.join(entry.detail.split())}".rstrip()
 
 
 def took_s(record: JobRecord, now: datetime) -> float | None:

@@ -54,6 +54,15 @@ function jobs.set_format(id)
   if format < FORMAT then redis.call('HSET', keys.record(id), 'format', FORMAT) end
 end
 
+-- Sets fields of a job's record, and its timeline if the request has one, in one command.
+function jobs.set(request, ...)
+  if request.timeline then
+    redis.call('HSET', keys.record(request.id), 'timeline', request.timeline, ...)
+  else
+    redis.call('HSET', keys.record(request.id), ...)
+  end
+end
+
 -- Counts that an attempt was interrupted: its worker died or lost the lease before it saved any progress. After two in
 -- a row the job may be the cause: from then on it runs in a process of its own. With a damaged number nothing is
 -- counted, and the worker that reads the record fails the job.

@@ -1,9 +1,10 @@
 -- Ends a job: its result, state and counters, Celery's copy of the result, and what outlives the job.
 -- request: id, owner? (none: ends a queued job), state, result (packed), ttl_s, longest_ttl_s (of any job),
 --   celery_key?, celery_result? (JSON: what Celery stores under this key), batch_counts, leftovers (a list of JSON),
---   stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON), pool?, tokens_used?, news?
+--   stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON), pool?, tokens_used?, news?,
+--   timeline? (packed)
 -- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it
--- include: clock, json, jobs, batches, tenants, turns, threads, slots, queue, limits, callbacks, webhooks
+-- include: clock, json, jobs, batches, tenants, turns, threads, slots, flows, queue, limits, callbacks, webhooks
 
 local EXPIRED_AT_ONCE = 10  -- jobs that leave the list of their state because they are no longer kept
 
@@ -28,7 +29,7 @@ local function leave_queue()
 end
 
 local function store_result()
-  redis.call('HSET', record, 'result', request.result, 'finished_at', clock.text)
+  jobs.set(request, 'result', request.result, 'finished_at', clock.text)
   if request.stored_job then redis.call('HSET', record, 'job', request.stored_job) end
   jobs.set_format(id)
   redis.call(
@@ -89,6 +90,7 @@ end
 
 local refusal = why_not()
 if refusal then return {refusal} end
+flows.note_end(id)
 leave_queue()
 store_result()
 set_expiry()

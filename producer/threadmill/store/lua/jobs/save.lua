@@ -1,6 +1,6 @@
 -- Saves the progress of a claimed job. With a start, the progress is saved only if the limits allow the call.
--- request: id, owner, progress (JSON), news? (a list: limits.tell), start? (pool and what limits.acquire takes),
---   awaited? (the run whose end a webhook tells: webhooks.await)
+-- request: id, owner, progress (JSON), timeline? (JSON, if it has changed), news? (a list: limits.tell),
+--   start? (pool and what limits.acquire takes), awaited? (the run whose end a webhook tells: webhooks.await)
 -- reply: saved | lost: another worker has claimed the job | limited, delay_s (when to ask again), the reason,
 --   the ticket to ask with ('': none), 1 if the server has to open first
 -- include: jobs, limits, queue, webhooks
@@ -25,7 +25,7 @@ if start then
   if not is_known then queue.dispatch() end
   if delay_s then return {'limited', delay_s, reason, ticket, is_shut} end
 end
-redis.call('HSET', record, 'progress', request.progress)
+jobs.set(request, 'progress', request.progress)
 if request.awaited then webhooks.await(request.id, request.awaited) end
 jobs.set_format(request.id)
 return {'saved'}

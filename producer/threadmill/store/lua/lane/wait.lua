@@ -1,11 +1,11 @@
 -- Puts a claimed job into the batch lane, where it waits without a worker. This does not count as an attempt.
--- request: id, owner, lane, longest_s, deadline? (seconds since 1970)
+-- request: id, owner, lane, longest_s, deadline? (seconds since 1970), timeline? (JSON)
 -- reply: waits | lost: another worker has claimed the job
 -- include: clock, jobs, queue
 
 local id, record = request.id, keys.record(request.id)
 if not jobs.is_owned(id, request.owner) then return {'lost'} end
-redis.call('HSET', record, 'remote_batch', '-')
+jobs.set(request, 'remote_batch', '-')
 redis.call('HDEL', record, 'started_at')
 redis.call('HSETNX', record, 'lane_since', clock.text)
 local due = tonumber(redis.call('HGET', record, 'lane_since')) + request.longest_s
