@@ -82,7 +82,7 @@ class Supervisor:
 
     def __init__(self, commands: Sequence[Sequence[str]], sockets: Sequence[int] = ()) -> None:
         self._events: SimpleQueue[int | _Member] = SimpleQueue()  # signal handlers may put into it
-        inherited = [(each,) for each in sockets] or [()] * len(commands)
+        inherited: list[list[int]] = [[each] for each in sockets] or [[] for _ in commands]
         self._members = [
             _Member(number, command, passed, self._events.put)
             for number, (command, passed) in enumerate(zip(commands, inherited, strict=True), 1)
