@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import structlog
 from fastapi import Depends
@@ -89,12 +89,21 @@ class _Page:
         given = {name: value for name, value in query.items() if value is not None}
         return self.gateway.options.root_path + path + (f"?{urlencode(given)}" if given else "")
 
+    def path_of(self, room: str, name: str) -> str:
+        """Returns the address of the page of a thing, whatever its name."""
+        return self.url(f"{room}/{quote(name, safe='')}")
+
+    @property
+    def wants_events(self) -> bool:
+        """Whether the page is open, and its live blocks are asked for."""
+        return "text/event-stream" in self.request.headers.get("Accept", "")
+
     async def show(self, template: str, load: Load, *, every_s: float = 1.0, status: int = 200) -> Response:
         """Shows a template. A browser that asks for events receives its live blocks again when they have changed.
 
         `every_s`: how often `load` is called then.
         """
-        if "text/event-stream" in self.request.headers.get("Accept", ""):
+        if self.wants_events:
             headers = _HEADERS | {"X-Accel-Buffering": "no"}
             return StreamingResponse(self._changes(template, load, every_s), 200, headers, "text/event-stream")
         return self._response(template, await load(), status)
@@ -118,6 +127,7 @@ class _Page:
         """Returns the variables that all templates have."""
         return {
             "url": self.url,
+            "path_of": self.path_of,
             "path": self.request.url.path.removeprefix(self.gateway.options.root_path),
             "language": self.language,
             "languages": LANGUAGES,
