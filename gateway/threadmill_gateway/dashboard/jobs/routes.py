@@ -10,7 +10,7 @@ from threadmill.job.result import TERMINAL, FailureKind, JobState
 from threadmill_gateway.dashboard.jobs import reading, transcript
 from threadmill_gateway.dashboard.jobs.search import PAGE, InvalidSearch, Search
 from threadmill_gateway.dashboard.live_text import LiveText
-from threadmill_gateway.dashboard.page import Acting, Page
+from threadmill_gateway.dashboard.page import Acting, Page, asks_for_events
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,7 +25,7 @@ async def jobs(
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     if id.strip():
-        return RedirectResponse(page.path_of("/jobs", id.strip()), 303)
+        return RedirectResponse(page.url_of("/jobs", id.strip()), 303)
     search = Search.of(page.request.query_params)
 
     async def load() -> dict[str, Any]:
@@ -43,17 +43,17 @@ async def jobs(
 @router.get("/jobs/{job_id}")
 async def job(page: Page, job_id: str) -> Response:
     client, text = page.gateway.client, LiveText(page.gateway.client, job_id)
-    has_ended = (await client.get(job_id)).state in TERMINAL
+    has_ended, is_open = (await client.get(job_id)).state in TERMINAL, asks_for_events(page.request)
 
     async def load() -> dict[str, Any]:
         record = await client.get(job_id)
-        is_written = page.wants_events and not page.redacts and record.job.stream and record.state is JobState.RUNNING
+        is_written = is_open and not page.redacts and record.job.stream and record.state is JobState.RUNNING
         return {
             "job": record,
             "facts": await client.call(lambda read: reading.read_facts(read, record)),
             "place": reading.PLACE,
             "has_ended": record.state in TERMINAL,
-            "turns": () if page.wants_events else transcript.turns_of(record.job),  # they do not change
+            "turns": () if is_open else transcript.turns_of(record.job),  # they do not change
             "answer": transcript.answer_of(record),
             "text": text.read() if is_written else "",
             "timeline": reading.shown_timeline(record, hides_content=page.redacts),
