@@ -27,7 +27,7 @@ HOSTILE_TEXTS = (
 
 #: Elements that our pages never have. A script is only that of the pages.
 _ELEMENTS = frozenset({"iframe", "object", "embed", "base", "style", "math", "frame", "applet", "template", "portal"})
-_OWN_SCRIPT = "/static/live.js"
+_OWN_SCRIPT = "/static/live.js?v="
 
 
 def dangers(html: str) -> list[str]:
@@ -45,7 +45,7 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        if tag in _ELEMENTS or (tag == "script" and given != {"src": _OWN_SCRIPT, "defer": None}):
+        if tag in _ELEMENTS or (tag == "script" and not (given.get("src") or "").startswith(_OWN_SCRIPT)):
             self.found.append(f"<{tag}>")
         if tag == "meta" and "http-equiv" in given:
             self.found.append("<meta http-equiv>")

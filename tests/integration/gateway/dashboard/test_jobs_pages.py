@@ -42,6 +42,13 @@ def act(http):
     return act
 
 
+async def blocks(http, path):
+    """The parts of an open page that have changed."""
+    async for kind, data in changes(http, path):
+        if kind == "block":
+            yield data
+
+
 FAILURE = Failure(kind=FailureKind.STUCK, message="the run did not end", retryable=True)
 
 
@@ -108,8 +115,7 @@ class TestTheSearch:
         assert "threadmill jobs --state queued --batch b --metadata a=1 --metadata 'b=x;y'" in text_of(page.text)
 
     async def test_an_open_list_shows_new_jobs(self, http, client):
-        async for kind, data in changes(http, "/jobs"):
-            assert kind == "block"
+        async for data in blocks(http, "/jobs"):
             assert data["id"] == "jobs"
             if "Well now?" in data["html"]:
                 break
@@ -201,7 +207,7 @@ class TestAJob:
         worker.start()
         job_id = worker.create("[[scenario=echo deltas=40 run_s=20]]" + "All work and no play. " * 20, stream=True)
         running = asyncio.create_task(worker.see_through(job_id))
-        async for _, data in changes(http, f"/jobs/{job_id}"):
+        async for data in blocks(http, f"/jobs/{job_id}"):
             if data["id"] == "answer" and "All work" in data["html"]:
                 assert "Being written" in data["html"]
                 break
@@ -211,7 +217,7 @@ class TestAJob:
     async def test_an_open_page_shows_the_end(self, http, client, end):
         job = client.enqueue("Well?")
         seen = set()
-        async for _, data in changes(http, f"/jobs/{job.id}"):
+        async for data in blocks(http, f"/jobs/{job.id}"):
             seen.add(data["id"])
             if data["id"] == "answer" and "So it is." in data["html"]:
                 break
@@ -270,7 +276,7 @@ class TestHidden:
             page = (await http.get(path, headers=ACCEPT)).text
             assert "secret" not in page.lower()
             assert result.text[:20] not in page
-        async for _, data in changes(http, f"/jobs/{result.job_id}"):
+        async for data in blocks(http, f"/jobs/{result.job_id}"):
             assert "secret" not in data["html"].lower()
             if data["id"] == "timeline":
                 assert "SEARCH" in data["html"]
@@ -297,7 +303,7 @@ async def test_hostile_texts_do_nothing(http, client, end, text):
     for path, query in [*((path, {}) for path in pages), ("/jobs", {}), *(("/jobs", {name: text}) for name in names)]:
         page = await http.get(path, params=query, headers=ACCEPT)
         assert dangers(page.text) == [], path
-    async for _, data in changes(http, f"/jobs/{answered.id}"):
+    async for data in blocks(http, f"/jobs/{answered.id}"):
         assert dangers(data["html"]) == []
         if data["id"] == "more":
             break
