@@ -22,17 +22,19 @@ from threadmill.job.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, Fai
 from threadmill.settings.pools import pools_of
 from threadmill.store import requests
 from threadmill.store.api_keys import ApiKeyStore
+from threadmill.store.batch_lists import BatchListStore
 from threadmill.store.callbacks import CallbackStore
 from threadmill.store.connection import BLOCK_S, chunks, moment_of, unavailable
 from threadmill.store.file_batches import FileBatchStore
-from threadmill.store.job_lists import JobListStore
 from threadmill.store.job_reads import NO_HASH, check_id
 from threadmill.store.keys import celery_key
+from threadmill.store.overview import OverviewStore
 from threadmill.store.packing import unpack_result
 from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobRecord
 from threadmill.store.remote import RemoteStore
 from threadmill.store.sessions import SessionStore
+from threadmill.store.stats import StatStore
 from threadmill.store.uploads import UploadStore
 from threadmill.store.webhooks import WebhookStore
 from threadmill.stored import fault
@@ -53,7 +55,9 @@ class Created:
 
 
 class Store(
-    JobListStore,
+    BatchListStore,
+    StatStore,
+    OverviewStore,
     CallbackStore,
     QueueStore,
     RemoteStore,

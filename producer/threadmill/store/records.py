@@ -152,6 +152,11 @@ class JobRecord(BaseModel):
         """The name of the worker that runs the job, or None."""
         return self.owner.rpartition(":")[0] if self.owner and self.state is JobState.RUNNING else None
 
+    def is_named(self, text: str) -> bool:
+        """Whether its document, its key, its id or a value of its metadata contains a text, in upper or lower case."""
+        names = (self.job.document or "", self.job.key or "", self.id, *self.job.metadata.values())
+        return any(text.casefold() in name.casefold() for name in names)
+
     @property
     def changed_at(self) -> datetime:
         """When the job last changed its state, by the times in the record."""
@@ -214,11 +219,22 @@ class JobFilter:
     metadata: Mapping[str, str] | None = None  #: have all these pairs
     tenant: str | None = None
     until: AwareDatetime | None = None  #: changed their state before this time
+    search: str = ""  #: see `JobRecord.is_named`
+
+    @property
+    def listed_failure(self) -> FailureKind | None:
+        """The failure, if all jobs of the filter are in the list of jobs that failed with it.
+
+        Cancelled jobs have a failure, too, but no such list.
+        """
+        is_listed = self.state in (None, JobState.FAILED) and self.failure != FailureKind.CANCELLED
+        return self.failure if is_listed else None
 
     @property
     def order(self) -> Order:
         """The order of a list of these jobs."""
-        return Order.CHANGED if self.batch is None and self.tenant is None else Order.CREATED
+        by_creation = (self.batch is not None or self.tenant is not None) and self.listed_failure is None
+        return Order.CREATED if by_creation else Order.CHANGED
 
     def matches(self, record: JobRecord) -> bool:
         failure = record.result.failure if record.result else None
@@ -231,6 +247,7 @@ class JobFilter:
             and (self.until is None or record.changed_at < self.until)
             and self.tenant in (None, record.job.tenant)
             and (self.metadata or {}).items() <= record.job.metadata.items()
+            and (not self.search or record.is_named(self.search))
         )
 
 

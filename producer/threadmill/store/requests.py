@@ -1,7 +1,7 @@
 """The requests of scripts that producers and workers both call."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from threadmill.job.prompt import PromptJob
@@ -12,6 +12,7 @@ from threadmill.store.flow import Flow
 from threadmill.store.keys import celery_key, thread_name
 from threadmill.store.packing import pack, pack_job
 from threadmill.store.records import Sender
+from threadmill.store.stat_records import batch_stats, failure_of, hour_counts
 from threadmill.surrogates import replace_surrogates
 from threadmill.tracing.spans import TraceContext
 
@@ -71,11 +72,18 @@ def finish(
         "result": pack(text) if sender else text,
         "ttl_s": settings.lifetimes_s[0 if result.ok else 1],
         "longest_ttl_s": max(settings.lifetimes_s),
-        # As text: Lua's numbers have 53 bits.
-        "batch_counts": {field: str(number) for field, number in BatchRecord.counts(result).items()},
+        "failure": failure_of(result),
+        "batch_counts": _numbers(BatchRecord.counts(result)),
+        "hour_counts": _numbers(hour_counts(result)),
+        "batch_stats": _numbers(batch_stats(result)),
         "leftovers": list(leftovers),
         **more,
     }
+
+
+def _numbers(counts: Mapping[str, int]) -> dict[str, str]:
+    """Returns the numbers as text: Lua's numbers have 53 bits."""
+    return {field: str(number) for field, number in counts.items()}
 
 
 def celery_result(result: JobResult) -> str:
