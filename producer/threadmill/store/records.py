@@ -1,5 +1,6 @@
 """The records of jobs in Redis, and of messages that no worker could deliver."""
 
+import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -241,6 +242,26 @@ class JobFilter:
             and (self.metadata or {}).items() <= record.job.metadata.items()
             and (not self.search or record.is_named(self.search))
         )
+
+
+def may_match(chosen: JobFilter, job_id: str, fields: Mapping[str, str]) -> bool:
+    """Whether a record may match the filter, by its fields as stored: to parse a record takes ten times as long.
+
+    True if only parsing can tell.
+    """
+    if chosen.state is not None and fields.get("state", chosen.state) != chosen.state:
+        return False
+    wanted = [chosen.search, *(chosen.metadata or {}).values()]
+    if any(each != json.dumps(each, ensure_ascii=False)[1:-1] for each in wanted):
+        return True  # JSON holds it in another form
+    try:
+        job = unpack(fields.get("job", ""))
+    except ValueError:
+        return True
+    if not job or "\\u" in job:
+        return True
+    is_found = chosen.search.casefold() in f"{job_id} {job}".casefold()
+    return is_found and all(value in job for value in wanted[1:])
 
 
 class UnreadableJob(StoredModel):
