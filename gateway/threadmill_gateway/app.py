@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
@@ -79,6 +80,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         docs_url=None,  # FastAPI's pages load scripts from another host
         redoc_url=None,
         responses=_EVERYWHERE,
+        telemetry=_TELEMETRY,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply, uploads=_upload_limits(settings))
     if options.root_path:
@@ -178,6 +180,15 @@ _ANSWERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] =
     RequestValidationError: _invalid_request,
     HTTPException: _http_error,
     Exception: _unexpected,
+}
+
+#: A request has a span, which continues its `traceparent`, if the process has a tracer provider: tracing/sdk.py.
+_TELEMETRY: TelemetryConfig = {
+    "auto_configure": False,
+    "tracing": True,
+    "operation_spans": False,
+    "metrics": False,
+    "logs": False,
 }
 
 #: The problems that every route may answer with.

@@ -28,6 +28,8 @@ from threadmill.settings.settings import Settings
 from threadmill.store.connection import chunks
 from threadmill.store.jobs import Created, Store
 from threadmill.store.records import JobRecord
+from threadmill.tracing.enqueueing import enqueueing
+from threadmill.tracing.spans import TraceContext
 from threadmill.validation import JobValidator
 
 
@@ -99,9 +101,20 @@ class Client(
         checked = [self.check(job) for job in jobs]
         for name in {job.endpoint for job in checked}:
             self._check_key(str(name))
+        with enqueueing(self.settings.queue, len(checked)) as trace:
+            created = self._create(checked, trace.context)
+            trace.ids = [each.job_id for each in created.values()]
+        for job, there in zip(checked, created.values(), strict=True):
+            if there.digest != job.digest:
+                differences = self.get(there.job_id).job.differences(job)
+                raise KeyConflict(job.key or "", there.job_id, differences)
+        return list(self._handles(created).values())
+
+    def _create(self, checked: Sequence[PromptJob], trace: TraceContext | None) -> dict[int, Created]:
+        """Returns what was created, by position. Raises StoreUnavailable as `enqueue_many` does."""
         created: dict[int, Created] = {}
         for positions in chunks(range(len(checked))):
-            replies = self.store.create([(str(uuid.uuid4()), checked[at]) for at in positions])
+            replies = self.store.create([(str(uuid.uuid4()), checked[at]) for at in positions], trace)
             made = {at: each for at, each in zip(positions, replies, strict=True) if isinstance(each, Created)}
             failed = {at: each for at, each in zip(positions, replies, strict=True) if not isinstance(each, Created)}
             created |= made
@@ -109,11 +122,7 @@ class Client(
                 unknown = [at for at, each in failed.items() if may_have_run(each.__cause__)]
                 error.add_jobs(len(checked), self._handles(created), unknown)
                 raise error
-        for job, there in zip(checked, created.values(), strict=True):
-            if there.digest != job.digest:
-                differences = self.get(there.job_id).job.differences(job)
-                raise KeyConflict(job.key or "", there.job_id, differences)
-        return list(self._handles(created).values())
+        return created
 
     def _handles(self, created: Mapping[int, Created]) -> dict[int, JobHandle]:
         return {at: JobHandle(each.job_id, each.state, each.is_new, self) for at, each in created.items()}

@@ -5,11 +5,16 @@ from datetime import datetime
 
 from threadmill.job.result import FailureKind
 from threadmill.operations.base import Operations
+from threadmill.store.overview import Overview
 from threadmill.store.stat_records import BatchStats, HourStats
 
 
 class StatisticsOperations(Operations):
-    """The client's statistics of jobs that ended. Reading them reads no job."""
+    """The client's statistics of jobs. Reading them reads no job."""
+
+    def overview(self, since: datetime) -> Overview:
+        """Returns how many jobs wait and run, how many ended since then, and what is left to delete and to send."""
+        return self.store.overview(since)
 
     def batch_stats(self, batch: str) -> BatchStats:
         """Returns how many jobs of a batch ended when, how long they took, and how many tokens they used.

@@ -24,6 +24,7 @@ from threadmill.store.flow import Flow
 from threadmill.store.packing import unpack, unpack_job, unpack_result
 from threadmill.store.places import Order
 from threadmill.store.remote_records import LeftoverRecord
+from threadmill.tracing.spans import TraceContext
 
 #: The format of a job's record. Increase it when workers of the previous version would misread a record: after a new
 #: state, or a new value, default or meaning of a field. A new field alone does not need a new number. Producers and
@@ -80,6 +81,8 @@ class JobRecord(BaseModel):
     result: JobResult | None = None
     history: tuple[JobResult, ...] = ()  #: results before it was redriven, oldest first
     timeline: Timeline = ()  #: what its workers noted
+    traceparent: str | None = None  #: the W3C trace context of the call that enqueued it; None: it is not traced
+    tracestate: str | None = None
 
     def ended(
         self, state: JobState, failure: Failure | None, at: datetime, limited_s: float = 0.0, **more: Any
@@ -139,6 +142,11 @@ class JobRecord(BaseModel):
     def endpoints(self) -> frozenset[str]:
         """The endpoints whose pools it may use, as the producer's settings say. Empty if it awaits no pool."""
         return frozenset(Pool.parse(pool).endpoint for pool in Flow.parse(self.flow).pools)
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The context of its trace."""
+        return TraceContext(self.traceparent, self.tracestate) if self.traceparent else None
 
     @property
     def worker(self) -> str | None:

@@ -14,12 +14,18 @@ from threadmill.store.packing import pack, pack_job
 from threadmill.store.records import Sender
 from threadmill.store.stat_records import batch_stats, failure_of, hour_counts
 from threadmill.surrogates import replace_surrogates
+from threadmill.tracing.spans import TraceContext
 
 
 def create(
-    job_id: str, job: PromptJob, endpoint: str, pools: Sequence[str], sender: Sender = Sender.CLIENT
+    job_id: str,
+    job: PromptJob,
+    endpoint: str,
+    pools: Sequence[str],
+    sender: Sender = Sender.CLIENT,
+    trace: TraceContext | None = None,
 ) -> dict[str, Any]:
-    """Returns the request of `jobs/create`.
+    """Returns the request of `jobs/create`. `trace`: the context of the call that enqueues the job.
 
     `endpoint` is the job's, or the default one. `pools`: those that the job may use, the preferred first. A job awaits
     none of them to enter the batch lane, because the provider's Batch API has limits of its own.
@@ -39,6 +45,7 @@ def create(
         "delay_s": job.delay_s,
         "callback": job.callback.model_dump_json(exclude_defaults=True) if job.callback else None,
         "deadline_at": job.deadline_at.timestamp() if job.deadline_at else None,
+        **(trace._asdict() if trace else {}),
     }
 
 

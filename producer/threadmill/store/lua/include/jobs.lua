@@ -56,6 +56,13 @@ function jobs.set_format(id)
   if format < FORMAT then redis.call('HSET', keys.record(id), 'format', FORMAT) end
 end
 
+-- Sets the trace context that all attempts continue.
+function jobs.set_trace(id, request)
+  for _, field in ipairs({'traceparent', 'tracestate'}) do
+    if request[field] then redis.call('HSET', keys.record(id), field, request[field]) end
+  end
+end
+
 -- Sets fields of a job's record, and its timeline if the request has one, in one command.
 function jobs.set(request, ...)
   if request.timeline then
