@@ -2,10 +2,9 @@
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
@@ -103,10 +102,22 @@ class JobListStore(JobReader):
 
         Reads `first` records, and then more and more.
         """
-        size, may = first, partial(may_match, chosen)
+        size = first
         while some := list(islice(places, min(size, CHUNK))):
-            yield from zip(some, self._records([place.id for place in some], may), strict=True)
+            ids = [place.id for place in some]
+            read = self._candidates(ids, chosen) if chosen.is_narrow else ids
+            records = dict(zip(read, self._records(read), strict=True))
+            yield from ((place, records.get(place.id)) for place in some)
             size *= 2
+
+    def _candidates(self, job_ids: Sequence[str], chosen: JobFilter) -> list[str]:
+        """Returns the jobs that may match."""
+        with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hmget(self._keys.record(job_id), "state", "job")
+            replies = self._replies(pipe)
+        found = zip(job_ids, replies, strict=True)
+        return [job_id for job_id, fields in found if fields is None or may_match(chosen, job_id, *fields)]
 
     def _newest(self, chosen: JobFilter, oldest: float, after: Place = START) -> Iterator[Place]:
         """Yields the places of jobs that may match the filter, the latest first, down to the time `oldest`."""

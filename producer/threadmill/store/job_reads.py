@@ -1,6 +1,6 @@
 """Reads the records of jobs."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from threadmill.errors import InvalidJobId, JobNotFound, UnreadableRecord
@@ -34,17 +34,12 @@ class JobReader(BatchStore):
         """Returns the jobs that are kept and readable. Waits while Redis is unavailable."""
         return [record for record in self._records(list(job_ids)) if isinstance(record, JobRecord)]
 
-    def _records(
-        self, job_ids: Sequence[str], is_wanted: Callable[[str, Mapping[str, str]], bool] = lambda job_id, fields: True
-    ) -> Iterator[JobRecord | UnreadableRecord | None]:
-        """Yields a record or an error for each job; None for one that is not kept, or not wanted.
-
-        `is_wanted` is asked with the id of a job and the fields of its record, as stored.
-        """
+    def _records(self, job_ids: Sequence[str]) -> Iterator[JobRecord | UnreadableRecord | None]:
+        """Yields a record or an error for each job; None for one that is not kept."""
         for ids in chunks(job_ids):
             for job_id, fields in zip(ids, self.with_retries(partial(self._hashes, ids)), strict=True):
                 try:
-                    yield JobRecord.read(job_id, fields) if fields and is_wanted(job_id, fields) else None
+                    yield JobRecord.read(job_id, fields) if fields else None
                 except UnreadableRecord as error:
                     yield error
 

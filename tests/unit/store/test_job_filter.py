@@ -99,13 +99,13 @@ def test_failed_jobs_are_listed_by_their_end(chosen, listed, order):
 @pytest.mark.parametrize("length", [1, 1000])
 def test_a_record_that_may_not_match_is_not_parsed(chosen, may, length):
     job = PromptJob(prompt="Why?" * length, document="Minutes-4.md", metadata={"order": "4711", "note": "日報"})
-    assert may_match(chosen, "j-17", {"job": pack_job(job), "state": "queued"}) is may
+    assert may_match(chosen, "j-17", "queued", pack_job(job)) is may
 
 
 @pytest.mark.parametrize("job", ["", "{", "zlib:x", '{"prompt": "\\u0041"}'])
 def test_a_record_that_cannot_be_judged_is_parsed(job):
-    assert may_match(JobFilter(search="minutes"), "j", {"job": job, "state": "queued"}) is (job != "{")
-    assert may_match(JobFilter(), "j", {"job": job})
+    assert may_match(JobFilter(search="minutes"), "j", "queued", job) is (job != "{")
+    assert may_match(JobFilter(), "j", None, None)
 
 
 LETTERS = characters(exclude_categories=["Cs"])
@@ -117,4 +117,4 @@ def test_what_matches_is_always_parsed(document, search, value):
     fields = {"job": pack_job(job), "state": "queued"}
     record = JobRecord.read("j-17", fields | {"created_at": "1"})
     for chosen in (JobFilter(search=search), JobFilter(metadata=record.job.metadata)):
-        assert may_match(chosen, "j-17", fields) or not chosen.matches(record)
+        assert may_match(chosen, "j-17", fields["state"], fields["job"]) or not chosen.matches(record)
