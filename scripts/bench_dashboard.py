@@ -115,7 +115,7 @@ def _pages(server: Server, connection: redis.Redis, filled: Filled) -> Iterator[
             redis_ms = (_redis_s(connection) - before) / _TIMES * 1000
             yield Measured(what, median(times), "ms", at_most=_PAGE_MS)
             cpu_ms = (server.cpu_s() - cpu_s) / _TIMES * 1000
-            yield Measured(f"  CPU of the gateway; Redis {redis_ms:.2f} ms; longest {max(times):.0f} ms", cpu_ms, "ms")
+            yield Measured(f"  its CPU; Redis {redis_ms:.2f} ms; longest {max(times):.0f} ms", cpu_ms, "ms")
 
 
 def _redis_s(connection: redis.Redis) -> float:
