@@ -22,8 +22,11 @@ from threadmill_gateway import health, reference
 from threadmill_gateway.dashboard import artifacts as page_artifacts
 from threadmill_gateway.dashboard import sign_in
 from threadmill_gateway.dashboard.page import error_page
+from threadmill_gateway.dashboard.playground import routes as playground
+from threadmill_gateway.dashboard.playground.routes import PATH as PLAYGROUND
 from threadmill_gateway.dashboard.reports import routes as page_reports
 from threadmill_gateway.dashboard.session import SignInNeeded
+from threadmill_gateway.dashboard.threads import routes as threads
 from threadmill_gateway.dashboard.tonight import routes as tonight
 from threadmill_gateway.hooks import openai as openai_hooks
 from threadmill_gateway.jobs import artifacts, batch_events, callbacks, endpoints, events, jobs, reports
@@ -49,7 +52,7 @@ log = logging.getLogger(__name__)
 
 _NATIVE = (jobs, events, artifacts, job_files, job_batches, batch_events, endpoints, callbacks, reports)
 _OPENAI = (models, responses, chat, files, batches)
-_DASHBOARD = (sign_in, tonight, page_artifacts, page_reports)
+_DASHBOARD = (sign_in, tonight, page_artifacts, page_reports, playground, threads)
 
 _DESCRIPTION = "Enqueue prompt jobs and read their results. Errors are problems as RFC 9457 has them."
 
@@ -88,7 +91,8 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
 def _upload_limits(settings: Settings) -> dict[str, int]:
     """Returns the paths that take files, with the limits of their bodies."""
     limit = settings.upload_limit_bytes + FORM_BYTES
-    return {each.router.prefix: limit for each in (files, job_files)}
+    paths = (files.router.prefix, job_files.router.prefix, PLAYGROUND)
+    return dict.fromkeys(paths, limit)
 
 
 def _reply(scope: Scope, problem: Problem) -> Response:

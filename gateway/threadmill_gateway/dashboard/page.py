@@ -89,15 +89,26 @@ class _Page:
         given = {name: value for name, value in query.items() if value is not None}
         return self.gateway.options.root_path + path + (f"?{urlencode(given)}" if given else "")
 
-    async def show(self, template: str, load: Load, *, every_s: float = 1.0, status: int = 200) -> Response:
+    async def show(
+        self,
+        template: str,
+        load: Load,
+        *,
+        every_s: float = 1.0,
+        status: int = 200,
+        close: Callable[[], None] = lambda: None,
+    ) -> Response:
         """Shows a template. A browser that asks for events receives its live blocks again when they have changed.
 
-        `every_s`: how often `load` is called then.
+        `every_s`: how often `load` is called then. `close`: called when the page is no longer read.
         """
         if "text/event-stream" in self.request.headers.get("Accept", ""):
             headers = _HEADERS | {"X-Accel-Buffering": "no"}
-            return StreamingResponse(self._changes(template, load, every_s), 200, headers, "text/event-stream")
-        return self._response(template, await load(), status)
+            return StreamingResponse(self._read(template, load, every_s, close), 200, headers, "text/event-stream")
+        try:
+            return self._response(template, await load(), status)
+        finally:
+            close()
 
     def error(self, problem: Problem) -> Response:
         body = problem.body
@@ -129,6 +140,14 @@ class _Page:
             "redacts": self.redacts,
             "is_live": rendering.is_live(template),
         }
+
+    async def _read(self, template: str, load: Load, every_s: float, close: Callable[[], None]) -> AsyncIterator[str]:
+        """Yields the events of an open page. Its reader may leave at any time."""
+        try:
+            async for event in self._changes(template, load, every_s):
+                yield event
+        finally:
+            close()
 
     async def _changes(self, template: str, load: Load, every_s: float) -> AsyncIterator[str]:
         """Yields events: a block that has changed, or `reload` if the page is no more what it was."""
@@ -171,17 +190,17 @@ async def _page(request: Request, gateway: Served) -> _Page:
     return _Page(request, gateway, await session_of(request, gateway))
 
 
-async def _acting(request: Request, gateway: Served) -> _Acting:
+async def _acting(request: Request, gateway: Served) -> AsyncIterator[_Acting]:
     check_origin(request)
     session = await session_of(request, gateway)
-    form = await request.form()
-    check_form(session, form.get(CSRF_FIELD))
-    acting = _Acting(request, gateway, session, form)
-    if acting.is_read_only:
-        raise Problem(
-            HTTPStatus.FORBIDDEN, "these pages are read-only", "use the command line, or a gateway that is not"
-        )
-    return acting
+    async with request.form() as form:  # files that were sent are deleted after the request
+        check_form(session, form.get(CSRF_FIELD))
+        acting = _Acting(request, gateway, session, form)
+        if acting.is_read_only:
+            raise Problem(
+                HTTPStatus.FORBIDDEN, "these pages are read-only", "use the command line, or a gateway that is not"
+            )
+        yield acting
 
 
 async def _anybody(request: Request, gateway: Served) -> _Page:
