@@ -1,4 +1,4 @@
-"""What tests read from pages of the dashboard."""
+"""What tests do with pages of the dashboard, as a browser without JavaScript does."""
 
 import json
 import re
@@ -9,6 +9,24 @@ from typing import Any
 import httpx
 
 ACCEPT = {"Accept": "text/html"}
+
+
+class Browser(httpx.AsyncClient):
+    """Keeps cookies, and follows no redirects."""
+
+    async def page(self, path: str, status: int = 200, **headers: str) -> str:
+        """Returns the HTML of a page."""
+        reply = await self.get(path, headers=headers)
+        assert (reply.status_code, reply.headers["content-type"]) == (status, "text/html; charset=utf-8"), reply.text
+        return reply.text
+
+    async def press(self, path: str, on: str = "/", **fields: str) -> httpx.Response:
+        """Sends a form to `path`, with the token that the page `on` has."""
+        csrf = csrf_of(await self.page(on))
+        return await self.post(path, data={"csrf": csrf, **fields})
+
+    async def sign_in(self, key: str, back_to: str = "/") -> httpx.Response:
+        return await self.post("/login", data={"key": key, "next": back_to})
 
 
 def csrf_of(page: str) -> str:
@@ -34,9 +52,10 @@ async def changes(http: httpx.AsyncClient, path: str) -> AsyncIterator[tuple[str
     """Yields the events of a page that is open: their kind, and their data."""
     kind = ""
     async with http.stream("GET", path, headers={"Accept": "text/event-stream"}) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream"), stream.headers
         async for line in stream.aiter_lines():
             name, _, value = line.partition(": ")
             if name == "event":
                 kind = value
-            elif name == "data" and kind:
+            elif name == "data" and kind and kind != "alive":
                 yield kind, json.loads(value) if value else None

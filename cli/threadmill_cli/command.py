@@ -1,6 +1,6 @@
 """The help and the error reports of all commands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import typer
@@ -8,33 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from threadmill.errors import NoEndpoint, StoreRefused, StoreUnavailable, ThreadmillError, WaitTimeout
 from threadmill_cli.app import Exit, note
-
-#: The commands as `threadmill --help` lists them.
-PANELS = {
-    "Run": ("submit", "batch", "report"),
-    "Watch": ("jobs", "threads", "workers", "endpoints"),
-    "Operate": ("worker", "gateway", "dashboard", "callbacks", "leftovers", "dead-letters"),
-    "Set up": ("doctor", "config", "assistants", "tools", "keys", "local", "emulator"),
-}
-_PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}
-
-#: Commands that people try because other tools, or versions before 0.1, have them.
-ELSEWHERE = {
-    "attach": "batch attach NAME",
-    "batch-status": "batch show NAME",
-    "batches": "batch list",
-    "cancel": "jobs cancel JOB or threadmill batch cancel NAME",
-    "export": "batch export RESULTS",
-    "follow": "jobs follow JOB",
-    "pause": "batch pause NAME or threadmill endpoints pause NAME",
-    "pools": "endpoints",
-    "redrive": "jobs redrive JOB or threadmill batch redrive NAME",
-    "reports": "report list",
-    "result": "jobs result JOB",
-    "resume": "batch resume NAME or threadmill endpoints resume NAME",
-    "status": "jobs show JOB or threadmill batch show NAME",
-    "wait": "jobs wait JOB",
-}
+from threadmill_cli.later import Commands, Later
 
 
 def examples(*lines: str) -> str:
@@ -52,26 +26,13 @@ def message(error: ThreadmillError, command: str, has_local: bool) -> str:
     return str(error)
 
 
-def finish(app: typer.Typer) -> None:
-    """Applies the help and the error reports of this module to every command and group of the app."""
-    app.info.cls = _Root
-    _set_classes(app)
-    for command in app.registered_commands:
-        command.rich_help_panel = _PANEL_OF.get(_name(command))
-    for group in app.registered_groups:
-        group.rich_help_panel = _PANEL_OF.get(_name(group))
-
-
-def _set_classes(app: typer.Typer) -> None:
+def complete(app: typer.Typer) -> None:
+    """Applies the help and the error reports of this module to the commands of an app and of its groups."""
     for command in app.registered_commands:
         command.cls = _Command
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            _set_classes(group.typer_instance)
-
-
-def _name(info: Any) -> str:
-    return str(info.name or info.callback.__name__.replace("_", "-"))
+            complete(group.typer_instance)
 
 
 class _Reporting:
@@ -123,6 +84,29 @@ class _Command(_Reporting, TyperCommand):
 class Group(_Reporting, TyperGroup):
     """A group of commands. Its name alone shows its help."""
 
+    #: Its commands, if they are imported when they are called: for groups whose modules import much.
+    later: ClassVar[Mapping[str, Later]] = {}
+
+    def __init__(self, *, commands: Any = None, **settings: Any) -> None:
+        super().__init__(commands=Commands(self.later, complete) if self.later else commands, **settings)
+
+    def panel_of(self, name: str) -> str | None:
+        """Returns the heading of a command in the help of the group."""
+        return None
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Returns a command, or what a list shows of it."""
+        if isinstance(self.commands, Commands):
+            return self.commands.listed(cmd_name, self.panel_of(cmd_name))
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, self.commands[name] if name else listed, rest
+
 
 class ShortGroup(Group):
     """A group with a command that `is_short` adds when its name was left out."""
@@ -141,8 +125,10 @@ class ShortGroup(Group):
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        default = self.commands[self.default]
-        return [*super().shell_complete(ctx, incomplete), *default.shell_complete(ctx, incomplete)]
+        found = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):  # else no option of the default command matches
+            found += self.commands[self.default].shell_complete(ctx, incomplete)
+        return list(found)
 
 
 class ListGroup(ShortGroup):
@@ -152,14 +138,3 @@ class ListGroup(ShortGroup):
 
     def is_short(self, args: Sequence[str]) -> bool:
         return not args or args[0].startswith("-")
-
-
-class _Root(Group):
-    def list_commands(self, ctx: Any) -> list[str]:
-        order = list(_PANEL_OF)
-        return sorted(super().list_commands(ctx), key=lambda name: order.index(name) if name in order else len(order))
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args[0] in ELSEWHERE and not ctx.resilient_parsing:
-            ctx.fail(f"There is no command {args[0]!r}. Use: threadmill {ELSEWHERE[args[0]]}")
-        return super().resolve_command(ctx, args)

@@ -28,7 +28,7 @@ def main() -> int:
             Settings.load(),
             GatewayOptions(
                 max_body_bytes=options.max_body_bytes,
-                root_path=options.root_path.rstrip("/"),
+                root_path=f"/{options.root_path.strip('/')}".rstrip("/"),
                 has_api=not options.no_api,
                 has_dashboard=not options.no_dashboard,
                 read_only=options.read_only,

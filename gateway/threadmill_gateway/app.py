@@ -6,12 +6,11 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
@@ -21,12 +20,14 @@ from threadmill.settings.settings import Settings
 from threadmill_gateway import health, reference
 from threadmill_gateway.dashboard import artifacts as page_artifacts
 from threadmill_gateway.dashboard import sign_in
-from threadmill_gateway.dashboard.page import error_page
+from threadmill_gateway.dashboard.page import asks_for_events, error_page, path_of, sign_in_page
 from threadmill_gateway.dashboard.playground import routes as playground
 from threadmill_gateway.dashboard.playground.routes import PATH as PLAYGROUND
 from threadmill_gateway.dashboard.reports import routes as page_reports
 from threadmill_gateway.dashboard.session import SignInNeeded
+from threadmill_gateway.dashboard.sign_in_brake import SignInBrake
 from threadmill_gateway.dashboard.threads import routes as threads
+from threadmill_gateway.dashboard.tonight import actions as tonight_actions
 from threadmill_gateway.dashboard.tonight import routes as tonight
 from threadmill_gateway.hooks import openai as openai_hooks
 from threadmill_gateway.jobs import artifacts, batch_events, callbacks, endpoints, events, jobs, reports
@@ -45,6 +46,7 @@ from threadmill_gateway.openai.responses import routes as responses
 from threadmill_gateway.openai.work import ClientGone
 from threadmill_gateway.options import GatewayOptions
 from threadmill_gateway.problems import EVERYWHERE, MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of
+from threadmill_gateway.root_path import RootPath
 from threadmill_gateway.state import Gateway
 from threadmill_gateway.uploading import FORM_BYTES
 
@@ -52,7 +54,7 @@ log = logging.getLogger(__name__)
 
 _NATIVE = (jobs, events, artifacts, job_files, job_batches, batch_events, endpoints, callbacks, reports)
 _OPENAI = (models, responses, chat, files, batches)
-_DASHBOARD = (sign_in, tonight, page_artifacts, page_reports, playground, threads)
+_DASHBOARD = (sign_in, tonight, tonight_actions, page_artifacts, page_reports, playground, threads)
 
 _DESCRIPTION = "Enqueue prompt jobs and read their results. Errors are problems as RFC 9457 has them."
 
@@ -66,6 +68,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         async with AsyncClient(settings) as client:
             app.state.gateway = Gateway(client, options, KeyRing(client))
             app.state.batch_enqueueing = BatchEnqueueing(client)
+            app.state.sign_in_brake = SignInBrake()
             async with app.state.batch_enqueueing.running():
                 yield
 
@@ -74,12 +77,14 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         version=version("threadmill"),
         description=_DESCRIPTION,
         lifespan=lifespan,
-        root_path=options.root_path,
+        openapi_url="/openapi.json" if options.has_api else None,
         docs_url=None,  # FastAPI's pages load scripts from another host
         redoc_url=None,
         responses=_EVERYWHERE,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply, uploads=_upload_limits(settings))
+    if options.root_path:
+        app.add_middleware(RootPath, path=options.root_path)
     api = (reference, *_NATIVE, *_OPENAI, openai_hooks) if options.has_api else ()
     for routes in (health, *api, *(_DASHBOARD if options.has_dashboard else ())):
         app.include_router(routes.router)
@@ -103,11 +108,12 @@ def _reply(scope: Scope, problem: Problem) -> Response:
 
 
 def _is_page(scope: Scope) -> bool:
-    """Whether a browser asks for a page of the dashboard."""
+    """Whether a browser asks for a page of the dashboard, or for the events of one."""
     request = Request(scope)
     options: GatewayOptions = request.app.state.gateway.options
-    path = request.url.path.removeprefix(options.root_path)
-    return options.has_dashboard and not path.startswith("/v1/") and "text/html" in request.headers.get("Accept", "")
+    if not options.has_dashboard or path_of(request).startswith("/v1/"):
+        return False
+    return asks_for_events(request) or "text/html" in request.headers.get("Accept", "")
 
 
 async def _problem(request: Request, error: Exception) -> Response:
@@ -120,13 +126,8 @@ async def _api_error(_: Request, error: Exception) -> Response:
     return error_reply(error)
 
 
-async def _sign_in_needed(request: Request, error: Exception) -> Response:
-    assert isinstance(error, SignInNeeded)
-    root = request.app.state.gateway.options.root_path
-    if request.method != "GET":
-        return RedirectResponse(f"{root}/login", HTTPStatus.SEE_OTHER)
-    back_to = error.back_to.removeprefix(root)
-    return RedirectResponse(f"{root}/login?{urlencode({'next': back_to})}", HTTPStatus.SEE_OTHER)
+async def _sign_in_needed(request: Request, _: Exception) -> Response:
+    return sign_in_page(request, request.app.state.gateway)
 
 
 async def _client_gone(_: Request, __: Exception) -> Response:

@@ -3,16 +3,18 @@
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from celery import Celery
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from threadmill.redis.client import TIMEOUTS, Master, sentinel_options
 from threadmill.redis.url import parse
 from threadmill.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 TASK = "threadmill.run_job"
 
@@ -63,8 +65,10 @@ def _authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def make_app(settings: Settings) -> Celery:
+def make_app(settings: Settings) -> "Celery":
     """Returns a Celery app that uses the Redis of the settings. Does not connect yet."""
+    from celery import Celery  # takes longer than all other imports of a client that only reads
+
     app = Celery("threadmill")
     app.conf.update(
         **connection_settings(settings.redis_url),
@@ -97,6 +101,8 @@ def message_template(queue: str) -> str:
     transports, such as the one in memory, and its Redis transport use the same message. It is equal in all processes,
     because it is part of the scripts' text, by which Redis caches them.
     """
+    from celery import Celery
+
     app = Celery(broker="memory://")
     app.conf.update(task_default_queue=queue)
     with app.connection() as connection:

@@ -118,3 +118,13 @@ def test_each_job_has_one_callback_through_kills_of_gateway_and_worker(site, sta
     assert len(set(jobs)) == JOBS
     assert len(site.client.jobs(limit=2 * JOBS)) == JOBS
     assert set(receiver.ids) == {f"msg_{job_id}_1" for job_id in jobs}
+
+
+def test_sigterm_ends_pages_that_are_open(start_gateway):
+    gateway, url = start_gateway()
+    with httpx.stream("GET", url, headers={"Accept": "text/event-stream"}, timeout=TIMEOUT_S) as page:
+        lines = page.iter_lines()
+        until(lambda: next(lines) == "event: alive", "the page is open")
+        gateway.signal(signal.SIGTERM)
+        list(lines)
+    assert gateway.exit_code() == 0

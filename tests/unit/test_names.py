@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from threadmill.job.prompt import PromptJob
-from threadmill.names import is_job_id
+from threadmill.names import is_job_id, is_name, is_thread_id
 from threadmill.settings.settings import Settings
 
 
@@ -40,3 +40,14 @@ def test_the_ids_that_servers_give_to_threads_are_accepted(thread):
 def test_an_endpoint_has_no_name_that_would_mix_up_keys(name):
     with pytest.raises(ValidationError, match="endpoints"):
         Settings.model_validate({"endpoints": {name: {"base_url": "http://127.0.0.1:1", "api_key_env": "KEY"}}})
+
+
+def test_a_name_and_a_thread_id_have_a_longest_length():
+    longest = PromptJob(prompt="Well?", batch="x" * 200, thread="x" * 512)
+    assert is_name(longest.batch)
+    assert is_thread_id(longest.thread)
+    for field, value in {"batch": "x" * 201, "tenant": "x" * 201, "thread": "x" * 513}.items():
+        with pytest.raises(ValidationError, match=field):
+            PromptJob.model_validate({"prompt": "Well?", field: value})
+    assert not is_name("x" * 201)
+    assert not is_thread_id("x" * 513)

@@ -16,9 +16,10 @@ from threadmill.store.jobs import Store
 from threadmill.store.records import FORMAT
 from threadmill.store.rights import grant, of_producer, of_worker
 from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
-from threadmill_cli.app import AsJson, Endpoint, Exit, LocalFlag, open_environment, write_json, write_line
+from threadmill_cli.app import AsJson, Endpoint, Exit, LocalFlag, write_json, write_line
 from threadmill_cli.command import examples, message
 from threadmill_cli.commands.round_trip import round_trip
+from threadmill_cli.environment import open_environment
 from threadmill_cli.extras import worker_code
 from threadmill_cli.rendering.times import show_skew
 

@@ -11,8 +11,9 @@ import typer
 
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
-from threadmill_cli.app import Endpoint, open_environment
+from threadmill_cli.app import Endpoint
 from threadmill_cli.command import examples
+from threadmill_cli.environment import open_environment
 from threadmill_cli.extras import program
 
 LogLevel = Literal["debug", "info", "warning", "error"]

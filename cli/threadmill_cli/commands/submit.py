@@ -17,8 +17,6 @@ from threadmill_cli.app import (
     LocalFlag,
     TimeoutS,
     err,
-    open_environment,
-    with_file_roots,
     without_none,
     write_json,
     write_line,
@@ -50,6 +48,7 @@ from threadmill_cli.commands.job_options import (
 )
 from threadmill_cli.commands.jobs.follow import follow_job, interruptible
 from threadmill_cli.commands.jobs.results import show_result
+from threadmill_cli.environment import open_environment, with_file_roots
 from threadmill_cli.rendering.waiting import wait_for
 
 

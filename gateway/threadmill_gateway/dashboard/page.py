@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,6 +28,7 @@ from threadmill_gateway.dashboard.session import (
     check_origin,
     session_of,
 )
+from threadmill_gateway.dashboard.static_files import file_of
 from threadmill_gateway.problems import Problem
 from threadmill_gateway.state import Gateway, Served
 
@@ -45,8 +46,13 @@ _HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+#: Has the script load the page again.
+_RELOAD = "event: reload\ndata: \n\n"
 
 _LANGUAGE_COOKIE = "threadmill_language"
 
@@ -73,6 +79,11 @@ class _Page:
         return self.gateway.settings.dashboard.redact
 
     @property
+    def path(self) -> str:
+        """The path of the page, without the one under which a proxy publishes the gateway."""
+        return path_of(self.request)
+
+    @property
     def viewer(self) -> Caller:
         """Who looks at the page."""
         return self.session.caller if self.session else Caller()
@@ -89,6 +100,14 @@ class _Page:
         given = {name: value for name, value in query.items() if value is not None}
         return self.gateway.options.root_path + path + (f"?{urlencode(given)}" if given else "")
 
+    def here(self, **query: Any) -> str:
+        """Returns the address of this page with other parameters. Those that are None are left out."""
+        return self.url(self.path, **{**self.request.query_params, **query})
+
+    def static(self, name: str) -> str:
+        """Returns the address of a file of `static/`; it names the version, so that browsers may keep the file."""
+        return self.url(f"/static/{name}", v=file_of(name).version)
+
     async def show(
         self,
         template: str,
@@ -102,9 +121,8 @@ class _Page:
 
         `every_s`: how often `load` is called then. `close`: called when the page is no longer read.
         """
-        if "text/event-stream" in self.request.headers.get("Accept", ""):
-            headers = _HEADERS | {"X-Accel-Buffering": "no"}
-            return StreamingResponse(self._read(template, load, every_s, close), 200, headers, "text/event-stream")
+        if self.session is not None and asks_for_events(self.request):
+            return _events(self._read(template, load, every_s, close))
         try:
             return self._response(template, await load(), status)
         finally:
@@ -129,7 +147,9 @@ class _Page:
         """Returns the variables that all templates have."""
         return {
             "url": self.url,
-            "path": self.request.url.path.removeprefix(self.gateway.options.root_path),
+            "static": self.static,
+            "here": self.here,
+            "path": self.path,
             "language": self.language,
             "languages": LANGUAGES,
             "may_see": self.session is not None,
@@ -137,6 +157,7 @@ class _Page:
             "who": self.session.caller.name if self.session else None,
             "is_signed_in": self.session is not None and self.session.caller.key is not None,
             "may_act": self.session is not None and not self.is_read_only,
+            "read_only": self.is_read_only,
             "redacts": self.redacts,
             "is_live": rendering.is_live(template),
         }
@@ -160,14 +181,14 @@ class _Page:
             except StoreUnavailable:
                 yield "event: away\ndata: \n\n"
             except (ThreadmillError, Problem, SignInNeeded):
-                yield "event: reload\ndata: \n\n"
+                yield _RELOAD
                 return
             else:
                 for name, html in rendering.live_blocks(self.language, template, variables):
                     if sent.get(name) != html:
                         sent[name] = html
                         yield f"event: block\ndata: {json.dumps({'id': name, 'html': html})}\n\n"
-                yield ": alive\n\n"  # a reader that has gone is noticed
+                yield "event: alive\ndata: \n\n"  # a reader that has gone is noticed
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.gateway.stopping.wait(), every_s)
 
@@ -187,20 +208,24 @@ class _Acting(_Page):
 
 
 async def _page(request: Request, gateway: Served) -> _Page:
-    return _Page(request, gateway, await session_of(request, gateway))
+    request.state.session = session = await session_of(request, gateway)  # a page about an error shows who is here
+    return _Page(request, gateway, session)
 
 
-async def _acting(request: Request, gateway: Served) -> AsyncIterator[_Acting]:
+async def _sent(request: Request, gateway: Served) -> AsyncIterator[_Acting]:
     check_origin(request)
-    session = await session_of(request, gateway)
+    request.state.session = session = await session_of(request, gateway)
     async with request.form() as form:  # files that were sent are deleted after the request
         check_form(session, form.get(CSRF_FIELD))
-        acting = _Acting(request, gateway, session, form)
-        if acting.is_read_only:
-            raise Problem(
-                HTTPStatus.FORBIDDEN, "these pages are read-only", "use the command line, or a gateway that is not"
-            )
-        yield acting
+        yield _Acting(request, gateway, session, form)
+
+
+async def _acting(acting: Annotated[_Acting, Depends(_sent)]) -> _Acting:
+    if acting.is_read_only:
+        raise Problem(
+            HTTPStatus.FORBIDDEN, "these pages are read-only", "use the command line, or a gateway that is not"
+        )
+    return acting
 
 
 async def _anybody(request: Request, gateway: Served) -> _Page:
@@ -208,11 +233,39 @@ async def _anybody(request: Request, gateway: Served) -> _Page:
 
 
 def error_page(request: Request, gateway: Gateway, problem: Problem) -> Response:
-    """Returns a problem as a page, for whoever sees it."""
-    return _Page(request, gateway, None).error(problem)
+    """Returns a problem as a page. A reader of events whose page is no more what it was loads it again."""
+    if asks_for_events(request) and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _events([_RELOAD])
+    return _Page(request, gateway, getattr(request.state, "session", None)).error(problem)
 
 
-#: The parameter of a route that shows a page, of one that changes something, and of one for people without a session.
+def sign_in_page(request: Request, gateway: Gateway) -> Response:
+    """Leads to the page of the sign-in, and from there back to the page that was asked for."""
+    if asks_for_events(request):
+        return _events([_RELOAD])
+    page = _Page(request, gateway, None)
+    back_to = page.here().removeprefix(gateway.options.root_path) if request.method == "GET" else None
+    return RedirectResponse(page.url("/login", next=back_to), HTTPStatus.SEE_OTHER)
+
+
+def path_of(request: Request) -> str:
+    """Returns the path of a request, without the one under which a proxy publishes the gateway."""
+    path, root = str(request.scope["path"]), str(request.scope.get("root_path", ""))
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+
+def asks_for_events(request: Request) -> bool:
+    """Whether the request comes from the script of a page that is open."""
+    return "text/event-stream" in request.headers.get("Accept", "")
+
+
+def _events(content: AsyncIterator[str] | Iterable[str]) -> Response:
+    return StreamingResponse(content, 200, _HEADERS | {"X-Accel-Buffering": "no"}, "text/event-stream")
+
+
+#: The parameter of a route that shows a page, of one that changes something, of one that ends a session, and of one for
+#: people without a session.
 Page = Annotated[_Page, Depends(_page)]
 Acting = Annotated[_Acting, Depends(_acting)]
+Leaving = Annotated[_Acting, Depends(_sent)]
 Anybody = Annotated[_Page, Depends(_anybody)]

@@ -33,6 +33,7 @@ def environment(language: str) -> Environment:
     texts = catalogue(language)
     made.install_gettext_callables(texts.gettext, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
     made.filters |= {"number": number, "duration": duration, "iso": iso, "clock": clock, "answer": answer}
+    made.filters["translated"] = texts.gettext  # texts of the gateway, which templates do not have
     made.globals |= {"now": lambda: datetime.now().astimezone()}
     return made
 

@@ -8,7 +8,6 @@ import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,11 +27,7 @@ CSRF_FIELD = "csrf"
 
 
 class SignInNeeded(Exception):
-    """The caller has no session, or it has ended. `back_to`: the page that was asked for."""
-
-    def __init__(self, back_to: str) -> None:
-        super().__init__("sign in first")
-        self.back_to = back_to
+    """The caller has no session, or it has ended."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ async def session_of(request: Request, gateway: Gateway) -> Session:
     key_id = await gateway.client.call(lambda client: client.store.key_of_session(token)) if token else None
     key = await gateway.keys.valid_key(key_id) if key_id else None
     if token is None or key is None or Scope.OPERATE not in key.scopes:
-        raise SignInNeeded(request.url.path)
+        raise SignInNeeded
     return Session(Caller(key), token)
 
 
@@ -90,16 +85,25 @@ def _check_scope(key: ApiKey) -> None:
 
 
 def check_origin(request: Request) -> None:
-    """Raises Problem if a page of another site has sent a form."""
-    origin = request.headers.get("Origin")
-    is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
-    if is_foreign or request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+    """Raises Problem if a page of another site has sent a form.
+
+    Browsers say so in Sec-Fetch-Site, if they reach the gateway by HTTPS or on this machine; else in Origin. No page
+    can change these headers, and a form without both comes from no browser, which has no cookie.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        is_own = site in ("same-origin", "none")
+    else:
+        scheme, _, host = request.headers.get("Origin", "").partition("://")
+        is_own = not scheme or host == request.headers.get("Host")
+    if not is_own:
         raise _refused("a page of another site sent this form")
 
 
 def check_form(session: Session, shown: object) -> None:
     """Raises Problem if a form lacks the token of the session."""
-    if not isinstance(shown, str) or not hmac.compare_digest(shown.encode(), session.csrf.encode()):
+    is_text = isinstance(shown, str) and shown.isascii()
+    if not is_text or not hmac.compare_digest(str(shown), session.csrf):
         raise _refused("this form belongs to another session")
 
 

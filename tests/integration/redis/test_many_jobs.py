@@ -5,6 +5,7 @@ import math
 from datetime import UTC, datetime
 
 import pytest
+from tests.changed_scripts import changed_scripts
 from tests.conftest import take_messages
 from tests.integration.redis.test_scripts import FINISH
 from tests.integration.worker.holder import Holder
@@ -19,7 +20,7 @@ from threadmill_worker.store.queue import AT_ONCE
 
 pytestmark = pytest.mark.integration
 
-JOBS_AT_ONCE, REFUSALS_AT_ONCE = 15, 100  # in lua/include/passes.lua
+JOBS_AT_ONCE, REFUSALS_AT_ONCE = 5, 8  # in lua/include/passes.lua
 
 
 @pytest.fixture
@@ -76,11 +77,16 @@ async def test_a_heartbeat_fills_all_slots(client, job_store, known_pool):
     assert len(take_messages(client)) == 60
 
 
-def test_a_script_asks_few_flows_that_cannot_start_a_job(client, offer, calls, known_pool):
-    for number in range(250):
+def hold(client, flows):
+    """Makes urgent flows that are held back."""
+    for number in range(flows):
         enqueue(client, 1, batch=f"held-{number}", priority="high")
         client.limit_batch(f"held-{number}", 1)
         client.pause(f"held-{number}")
+
+
+def test_a_script_asks_few_flows_that_cannot_start_a_job(client, offer, calls, known_pool):
+    hold(client, 20)
     [free] = enqueue(client, 1)
 
     found = []
@@ -90,6 +96,29 @@ def test_a_script_asks_few_flows_that_cannot_start_a_job(client, offer, calls, k
         assert calls("zrange") - before < 4 * REFUSALS_AT_ONCE
         found.append(take_messages(client))
     assert found == [[], [], [free]], "three scripts make the pass together"
+
+
+async def test_a_heartbeat_asks_several_parts_of_the_flows(client, job_store, known_pool):
+    hold(client, 60)
+    [free] = enqueue(client, 1)
+    await job_store.renew([], free_slots=10)
+    assert take_messages(client) == [free]
+
+
+async def test_a_heartbeat_does_not_ask_without_end(client, job_store, calls, known_pool):
+    hold(client, 60)
+    with changed_scripts("include/passes", REFUSALS_AT_ONCE=1):
+        await job_store.renew([], free_slots=10)  # it also loads the scripts
+        before = calls("evalsha")
+        await job_store.renew([], free_slots=10)
+    assert calls("evalsha") - before == 1 + 25
+
+
+def test_a_job_of_a_new_flow_does_not_wait_until_a_pass_has_ended(client, offer, known_pool):
+    hold(client, 60)
+    offer(10)
+    urgent = enqueue(client, 1, priority="high")
+    assert take_messages(client) == urgent
 
 
 def test_a_pass_starts_again_when_a_pool_opens(client, offer, known_pool):
@@ -106,7 +135,8 @@ def test_a_flow_that_stays_held_back_is_not_written_again(client, offer, calls):
     client.pause_endpoint("emulator")
     for number in range(20):
         enqueue(client, 1, tenant=f"tenant-{number}")
-    offer(1)
+    for _ in range(4):  # a whole pass
+        offer(1)
     before = calls("hset")
     offer(1)
     assert calls("hset") - before < 5
@@ -193,7 +223,7 @@ def test_leftovers_are_read_and_retried_a_few_hundred_at_a_time(client, store, k
 
 
 async def test_queued_jobs_that_are_not_ready_are_found_in_parts(client, job_store, store, keys):
-    ids = enqueue(client, AT_ONCE + 20, tenant="lost")
+    ids = enqueue(client, AT_ONCE + 5, tenant="lost")
     store.zadd(keys.jobs("queued"), dict.fromkeys(ids, 1))  # as after a rescue of many
     for key in (keys.tenants("normal"), keys.flows("normal", "lost"), *store.keys(keys.flow("*"))):
         store.delete(key)

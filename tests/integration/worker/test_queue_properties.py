@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.changed_scripts import changed_scripts
 from tests.integration.worker.holder import Holder
 
 from threadmill import Client, JobState
@@ -182,6 +183,8 @@ class ReadyQueue(RuleBasedStateMachine):
     @rule(job=st.integers(0, 20))
     def cancel(self, job: int) -> None:
         self.client.cancel(self.chosen(job))
+        if self.state(self.chosen(job)) in TERMINAL:
+            self.silent.pop(self.chosen(job), None)
 
     @rule(job=st.integers(0, 20))
     def redrive(self, job: int) -> None:
@@ -303,7 +306,8 @@ class ReadyQueue(RuleBasedStateMachine):
         assert self.places() == {}
 
 
-def test_each_queued_job_is_in_one_place_and_none_is_lost(make_settings):
+@pytest.mark.parametrize("constants", [{}, {"REFUSALS_AT_ONCE": 1}], ids=["as it is", "several scripts make each pass"])
+def test_each_queued_job_is_in_one_place_and_none_is_lost(make_settings, constants):
     limited = {
         "kind": "responses",
         "base_url": "http://127.0.0.1:9/v1",
@@ -316,9 +320,10 @@ def test_each_queued_job_is_in_one_place_and_none_is_lost(make_settings):
         default_endpoint="limited",
         lease_s=60,
     )
-    run_state_machine_as_test(
-        ReadyQueue,
-        settings=settings(
-            max_examples=25, stateful_step_count=30, deadline=None, phases=[Phase.generate, Phase.shrink]
-        ),
-    )
+    with changed_scripts("include/passes", **constants):
+        run_state_machine_as_test(
+            ReadyQueue,
+            settings=settings(
+                max_examples=25, stateful_step_count=30, deadline=None, phases=[Phase.generate, Phase.shrink]
+            ),
+        )

@@ -1,17 +1,21 @@
 """What every command's help shows, whoever wrote the command."""
 
+import inspect
+
 import pytest
 import typer.main
 from typer.testing import CliRunner
 
 from threadmill_cli import app
-from threadmill_cli.command import ELSEWHERE, PANELS, examples
+from threadmill_cli.command import examples
+from threadmill_cli.root import ELSEWHERE, PANELS
 from threadmill_emulator.__main__ import arguments
 
+ROOT = typer.main.get_command(app)
 
-def commands(group=None, path=()):
+
+def commands(group=ROOT, path=()):
     """Each command and group of the app, with the words that call it."""
-    group = group or typer.main.get_command(app)
     for name, command in group.commands.items():
         yield (*path, name), command
         if hasattr(command, "commands"):
@@ -66,7 +70,17 @@ def test_an_example_is_not_wrapped():
 
 def test_every_command_has_a_panel():
     listed = {name for names in PANELS.values() for name in names}
-    assert {path[0] for path, _ in commands()} <= listed, "add the new command to PANELS in threadmill_cli/command.py"
+    assert {path[0] for path, _ in commands()} <= listed, "add the new command to PANELS in threadmill_cli/root.py"
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands()), ids=words)
+def test_a_list_shows_the_first_paragraph_of_a_commands_help(path, command):
+    group = ROOT
+    for name in path[:-1]:
+        group = group.commands[name]
+    listed = group.get_command(None, path[-1]).help
+    first_paragraph = " ".join(inspect.cleandoc(command.help).split("\n\n")[0].split())
+    assert " ".join(listed.split("\n\n")[0].split()) == first_paragraph, "correct the line of its `Later`"
 
 
 def test_the_panels_come_in_the_order_of_use():

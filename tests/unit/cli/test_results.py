@@ -9,8 +9,8 @@ from threadmill import Artifact, JobResult, JobState, PromptJob, Settings
 from threadmill.errors import InvalidJob
 from threadmill.job.result import Timings
 from threadmill.settings.local_files import locate
-from threadmill_cli.app import with_file_roots
 from threadmill_cli.commands.jobs.results import show_result
+from threadmill_cli.environment import with_file_roots
 from threadmill_cli.local.services import Local
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -20,8 +20,9 @@ from threadmill.errors import ThreadmillError
 from threadmill.job.message import MESSAGE_LIMIT
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
-from threadmill_cli.app import app, with_file_roots
+from threadmill_cli.app import app
 from threadmill_cli.commands.batch.document_options import attached_files
+from threadmill_cli.environment import with_file_roots
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 

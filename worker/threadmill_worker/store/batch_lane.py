@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 OVERDUE_AT_ONCE = 500
 
 #: Jobs that one script moves. More would hold Redis for too long.
-MOVED_AT_ONCE = 250
+MOVED_AT_ONCE = 50
 
 
 class LaneStore(Connection):

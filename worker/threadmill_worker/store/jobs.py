@@ -137,9 +137,8 @@ class JobStore(RemoteStore, QueueStore):
         jobs = [job | {"calls": calls[job["id"]]} if job["id"] in calls else job for job in held]
         worker = {} if free_slots is None else {"worker": self._name, "free": free_slots}
         request = {"lease_s": self._settings.lease_s, "jobs": jobs, **worker}
-        _, has_more, *news = await self._scripts.run("jobs/renew", request)
-        while has_more:
-            _, has_more = await self._scripts.run("queue/dispatch", {})
+        _, left, *news = await self._scripts.run("jobs/renew", request)
+        await self.dispatch(left)
         return dict(pairs(news))
 
     async def save(

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from threadmill_worker.store.workers import WorkerStore
 
 #: Jobs that one script looks at or changes. More would hold Redis for too long.
-AT_ONCE = 50
+AT_ONCE = 15
+
+#: A reply of scripts that dispatch: more flows have to be asked.
+_MORE_FLOWS = 2
+
+#: Scripts of one heartbeat that ask more flows. The next one continues: all flows may be held back for long.
+_ASKS = 25
 
 #: Messages that one command reads.
 _MESSAGES_AT_ONCE = 100
@@ -17,6 +23,13 @@ _MESSAGES = 10_000
 
 class QueueStore(WorkerStore):
     """Brings back jobs that no worker runs: lua/include/queue.lua."""
+
+    async def dispatch(self, left: int) -> None:
+        """Dispatches ready jobs while something is `left` to do, as the reply of a script that dispatches says."""
+        asks = _ASKS
+        while left and asks:
+            asks -= left == _MORE_FLOWS
+            _, left = await self._scripts.run("queue/dispatch", {})
 
     async def rescue(self, interruptions: int) -> list[tuple[str, int]]:
         """Returns some jobs with an expired lease to the queue: their ids, and each one's interruptions in a row.

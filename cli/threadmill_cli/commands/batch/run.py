@@ -21,19 +21,7 @@ from threadmill.documents.source import DocumentSet, DocumentSource
 from threadmill.job.prompt import PromptJob
 from threadmill.names import NAME_RULE, is_name
 from threadmill.settings.settings import Settings
-from threadmill_cli.app import (
-    AsJson,
-    Assistant,
-    Endpoint,
-    Exit,
-    LocalFlag,
-    TimeoutS,
-    note,
-    open_environment,
-    with_file_roots,
-    without_none,
-    write_json,
-)
+from threadmill_cli.app import AsJson, Assistant, Endpoint, Exit, LocalFlag, TimeoutS, note, without_none, write_json
 from threadmill_cli.command import examples
 from threadmill_cli.commands.batch.background import lock_notifier, log_path, run_in_background
 from threadmill_cli.commands.batch.document_options import (
@@ -95,6 +83,7 @@ from threadmill_cli.commands.job_options import (
     receiver_of,
     schema_in,
 )
+from threadmill_cli.environment import open_environment, with_file_roots
 from threadmill_cli.rendering.confirm import Yes
 from threadmill_cli.rendering.progress import Reporter, show_plan, show_summary, summary
 

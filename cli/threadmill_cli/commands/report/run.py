@@ -17,20 +17,12 @@ from threadmill.reports.rendering.formatting import count
 from threadmill.reports.report_run import ReportRun, describe
 from threadmill.reports.runner import ReportProblem, ReportRunner
 from threadmill.settings.settings import Settings
-from threadmill_cli.app import (
-    AsJson,
-    Environment,
-    Exit,
-    LocalFlag,
-    note,
-    open_environment,
-    with_file_roots,
-    write_line,
-)
+from threadmill_cli.app import AsJson, Exit, LocalFlag, note, write_line
 from threadmill_cli.command import examples
 from threadmill_cli.commands.batch.document_options import attached_files
 from threadmill_cli.commands.report.dry_run import ReportPreview, preview, preview_due, show_previews, write_all
 from threadmill_cli.commands.report.options import Name, OfDate, SomeNames
+from threadmill_cli.environment import Environment, open_environment, with_file_roots
 from threadmill_cli.local.processes import ProcessEnded
 from threadmill_cli.rendering.progress import Reporter
 

@@ -11,7 +11,7 @@ from threadmill import installation
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings.settings import Settings
 from threadmill_cli import app, extras
-from threadmill_cli.app import open_environment
+from threadmill_cli.environment import open_environment
 from threadmill_cli.local import services
 
 
@@ -52,7 +52,7 @@ def test_local_starts_without_an_endpoint_and_then_without_the_emulator(monkeypa
     class Local:
         settings, environment, check = Settings(), {}, None
 
-    monkeypatch.setattr(sys.modules["threadmill_cli.app"], "Local", begin)
+    monkeypatch.setattr(sys.modules["threadmill_cli.environment"], "Local", begin)
     with open_environment(Settings(), True, endpoint):
         assert begun == [emulator]
 

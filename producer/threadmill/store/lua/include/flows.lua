@@ -9,6 +9,8 @@ local EARLIER_S = 1000000000  -- jobs that come first are placed as if they had 
 
 local STALE_AT_ONCE = 100  -- jobs without a record that one script removes from a flow
 
+local candidates = {}  -- flows that may start a job because of what this script has changed
+
 local turns_taken = 0  -- by this script: they need different times
 
 -- Notes that a flow, or a tenant, had its turn.
@@ -72,8 +74,22 @@ function flows.add(flow, id, is_first)
     local has_flows = redis.call('EXISTS', keys.flows(priority, tenant)) == 1
     if not has_flows then flows.move_to_end(keys.tenants(priority), tenant) end
     flows.move_to_end(keys.flows(priority, tenant), flow)
+    table.insert(candidates, flow)
   end
   redis.call('ZADD', keys.flow(flow), clock.now - (is_first and EARLIER_S or 0), id)
+end
+
+-- Notes that a job ends: if its batch limits how many run at a time, the next one may start.
+function flows.note_end(id)
+  local batch = redis.call('HGET', keys.record(id), 'batch')
+  if batch and redis.call('HEXISTS', keys.batch(batch), 'concurrent') == 1 then
+    table.insert(candidates, (first_flow(id)))
+  end
+end
+
+-- Returns the flows that may start a job because of what this script has changed: one was empty, or may run more jobs.
+function flows.candidates()
+  return candidates
 end
 
 local function close_if_empty(flow)

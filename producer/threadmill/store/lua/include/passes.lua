@@ -6,13 +6,15 @@ local passes = {}
 
 local PRIORITIES = {'interrupted', 'high', 'normal', 'low'}
 
-local JOBS_AT_ONCE = 15  -- that one script dispatches
+local JOBS_AT_ONCE = 5  -- that one script dispatches
 
-local REFUSALS_AT_ONCE = 100  -- that one script gets; the next one continues after these flows
+local REFUSALS_AT_ONCE = 8  -- that one script gets; the next one continues after these flows
 
 local STAYS_S = 1  -- so long after its start, a pass stays where it found jobs, and does not ask the flows before again
 
 local POOLS = 8  -- a pass starts again if one of so many that refused a job takes one now
+
+local NOTHING, MORE_JOBS, MORE_FLOWS = 0, 1, 2  -- what a script leaves to the next ones
 
 local function new()
   return {started_at = clock.now, priority = 1, tenants = 0, flows = 0, closed = {}, is_new = true}
@@ -86,16 +88,30 @@ local function take_turns(pass, priority, dispatch_from)
   return false
 end
 
--- Continues the pass, until `wanted` jobs are dispatched, or as many as one script may dispatch: then it returns true.
+-- Asks the flows that may start a job because of this script: the pass may come to them much later.
+local function ask_candidates(pass, dispatch_from)
+  for _, flow in ipairs(flows.candidates()) do
+    if pass.wanted > 0 and redis.call('EXISTS', keys.flow(flow)) == 1 then
+      local is_served, closed_pools = dispatch_from(flow)
+      note_closed(pass, closed_pools)
+      if is_served then pass.wanted = pass.wanted - 1 end
+    end
+  end
+end
+
+-- Continues the pass, until `wanted` jobs are dispatched, or as many as one script may dispatch. Returns 1 if more jobs
+-- may follow, 2 if more flows have to be asked, and else 0.
 -- dispatch_from(flow) returns whether it dispatched a job, and else the pools that refused it, if they did.
 -- is_open(pools) returns whether pools that refused a job can take one now.
 function passes.continue(wanted, dispatch_from, is_open)
-  if wanted <= 0 then return false end
+  if wanted <= 0 then return NOTHING end
   local pass = continued(is_open)
   pass.wanted, pass.refusals = math.min(wanted, JOBS_AT_ONCE), REFUSALS_AT_ONCE
   while PRIORITIES[pass.priority] and take_turns(pass, PRIORITIES[pass.priority], dispatch_from) do
     pass.priority, pass.tenants, pass.flows = pass.priority + 1, 0, 0
   end
   store(pass)
-  return pass.wanted == 0 and wanted > JOBS_AT_ONCE
+  if pass.refusals == 0 then ask_candidates(pass, dispatch_from) end
+  if pass.wanted == 0 then return wanted > JOBS_AT_ONCE and MORE_JOBS or NOTHING end
+  return pass.refusals == 0 and MORE_FLOWS or NOTHING
 end

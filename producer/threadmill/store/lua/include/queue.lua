@@ -4,7 +4,7 @@
 -- then Celery's queue gets its message, in the same step.
 local queue = {}
 
-local DELAYED_AT_ONCE, OVERDUE_AT_ONCE = 25, 25  -- by one script
+local DELAYED_AT_ONCE, OVERDUE_AT_ONCE = 10, 10  -- by one script
 
 local POSTPONED_S = 10  -- how long a job waits that only a newer worker runs
 
@@ -174,18 +174,20 @@ local function wake_delayed()
   return #due == DELAYED_AT_ONCE
 end
 
--- Dispatches jobs whose deadline has passed, whatever the limits: a worker fails them.
+-- Dispatches jobs whose deadline has passed, whatever the limits: a worker fails them. Returns their number.
 local function dispatch_overdue(wanted)
   local limit = math.min(wanted, OVERDUE_AT_ONCE)
   local overdue = redis.call('ZRANGEBYSCORE', keys.ready_deadlines, '-inf', clock.now, 'LIMIT', 0, limit)
   for _, id in ipairs(overdue) do dispatch(id, flows.holding(id) or flows.of(id)) end
-  return wanted - #overdue
+  return #overdue
 end
 
--- Dispatches ready jobs to free slots without a message, but not very many at once. Returns whether more may follow.
+-- Dispatches ready jobs to free slots without a message, but not very many at once. Returns what is left to do:
+-- 0: nothing, 1: more jobs may follow, 2: more flows have to be asked.
 function queue.dispatch()
   local are_delayed = wake_delayed()
   local wanted = slots.free() - redis.call('ZCARD', keys.dispatched)
-  if wanted > 0 then wanted = dispatch_overdue(wanted) end
-  return passes.continue(wanted, dispatch_from, open_pool) or are_delayed
+  local overdue = wanted > 0 and dispatch_overdue(wanted) or 0
+  local left = passes.continue(wanted - overdue, dispatch_from, open_pool)
+  return (are_delayed or overdue == OVERDUE_AT_ONCE) and 1 or left
 end

@@ -4,7 +4,7 @@
 --   stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON), pool?, tokens_used?, news?,
 --   timeline? (packed)
 -- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it
--- include: clock, json, jobs, batches, tenants, turns, threads, slots, queue, limits, callbacks, webhooks
+-- include: clock, json, jobs, batches, tenants, turns, threads, slots, flows, queue, limits, callbacks, webhooks
 
 local EXPIRED_AT_ONCE = 10  -- jobs that leave the list of their state because they are no longer kept
 
@@ -90,6 +90,7 @@ end
 
 local refusal = why_not()
 if refusal then return {refusal} end
+flows.note_end(id)
 leave_queue()
 store_result()
 set_expiry()

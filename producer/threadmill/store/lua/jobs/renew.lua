@@ -1,8 +1,8 @@
 -- Renews leases; an expired lease too, if nobody has claimed the job since. Tells how many more jobs a worker can run,
 -- and dispatches jobs to it.
 -- request: worker?, free? (its free slots), lease_s, jobs (a list of id, owner, calls? (HTTP calls so far))
--- reply: renewed, 1 if queue/dispatch has more to do, id, lost | cancel | followed, ...; jobs without news are left
---   out, and cancel goes before followed
+-- reply: renewed, what is left to do, as queue/dispatch says, id, lost | cancel | followed, ...; jobs without news are
+--   left out, and cancel goes before followed
 -- include: clock, jobs, slots, queue
 
 local reply = {'renewed', 0}
@@ -31,5 +31,5 @@ for _, job in ipairs(request.jobs) do
   end
 end
 if request.worker then slots.set(request.worker, request.free) end
-reply[2] = queue.dispatch() and 1 or 0
+reply[2] = queue.dispatch()
 return reply
