@@ -103,7 +103,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """Hides the settings of the user who runs the tests: variables and files."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("THREADMILL_", "OPENAI_", "DAVINCI_", "AZURE_", "REDIS_", "CELERY_")):
+            if name.startswith(("THREADMILL_", "OPENAI_", "DAVINCI_", "AZURE_", "REDIS_", "CELERY_", "OTEL_")):
                 patch.delenv(name)
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             patch.delenv(name, raising=False)

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
@@ -20,6 +21,7 @@ from threadmill.settings.settings import Settings
 from threadmill_gateway import health, reference
 from threadmill_gateway.dashboard import artifacts as page_artifacts
 from threadmill_gateway.dashboard import sign_in
+from threadmill_gateway.dashboard.batches import routes as batch_pages
 from threadmill_gateway.dashboard.page import asks_for_events, error_page, path_of, sign_in_page
 from threadmill_gateway.dashboard.playground import routes as playground
 from threadmill_gateway.dashboard.playground.routes import PATH as PLAYGROUND
@@ -54,7 +56,7 @@ log = logging.getLogger(__name__)
 
 _NATIVE = (jobs, events, artifacts, job_files, job_batches, batch_events, endpoints, callbacks, reports)
 _OPENAI = (models, responses, chat, files, batches)
-_DASHBOARD = (sign_in, tonight, tonight_actions, page_artifacts, page_reports, playground, threads)
+_DASHBOARD = (sign_in, tonight, tonight_actions, batch_pages, page_artifacts, page_reports, playground, threads)
 
 _DESCRIPTION = "Enqueue prompt jobs and read their results. Errors are problems as RFC 9457 has them."
 
@@ -81,6 +83,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         docs_url=None,  # FastAPI's pages load scripts from another host
         redoc_url=None,
         responses=_EVERYWHERE,
+        telemetry=_TELEMETRY,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply, uploads=_upload_limits(settings))
     if options.root_path:
@@ -181,6 +184,15 @@ _ANSWERS: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] =
     RequestValidationError: _invalid_request,
     HTTPException: _http_error,
     Exception: _unexpected,
+}
+
+#: A request has a span, which continues its `traceparent`, if the process has a tracer provider: tracing/sdk.py.
+_TELEMETRY: TelemetryConfig = {
+    "auto_configure": False,
+    "tracing": True,
+    "operation_spans": False,
+    "metrics": False,
+    "logs": False,
 }
 
 #: The problems that every route may answer with.

@@ -14,6 +14,7 @@ from threadmill import log
 from threadmill.client import Client
 from threadmill.errors import SettingsError, StoreUnavailable
 from threadmill.settings.settings import Settings
+from threadmill.tracing import sdk
 from threadmill_gateway.app import create_app
 from threadmill_gateway.options import GatewayOptions, is_loopback
 
@@ -54,6 +55,7 @@ def serve(
     Raises SettingsError if other machines can reach `host` and there are no API keys.
     """
     log.configure(log_level)
+    tracing = sdk.start("threadmill-gateway")
     app = create_app(settings, guarded(settings, options, host))
     config = uvicorn.Config(
         app,
@@ -67,7 +69,10 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
         ws="none",
     )
-    Server(config, app).run()
+    try:
+        Server(config, app).run()
+    finally:
+        tracing.stop()
 
 
 def guarded(settings: Settings, options: GatewayOptions, host: str) -> GatewayOptions:

@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from threadmill.job.prompt import PromptJob
     from threadmill.job.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
     from threadmill.settings.settings import Settings
+    from threadmill.store.batch_lists import BatchPage
     from threadmill.store.job_lists import JobPage
     from threadmill.store.records import JobRecord
     from threadmill.store.remote_records import KeptThread
+    from threadmill.store.stat_records import BatchStats, HourStats
 
 _HOME = {
     "async_client": ("AsyncClient", "AsyncJobHandle"),
@@ -66,9 +68,11 @@ _HOME = {
     "job.events": ("Event", "EventKind"),
     "job.prompt": ("PromptJob",),
     "job.message": ("FileInput", "Message"),
+    "store.batch_lists": ("BatchPage",),
     "store.job_lists": ("JobPage",),
     "store.records": ("JobRecord",),
     "store.remote_records": ("KeptThread",),
+    "store.stat_records": ("BatchStats", "HourStats"),
     "job.result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
     "settings.settings": ("Settings",),
 }
@@ -81,6 +85,8 @@ __all__ = [
     "Artifact",
     "AsyncClient",
     "AsyncJobHandle",
+    "BatchPage",
+    "BatchStats",
     "Citation",
     "Client",
     "ClientClosed",
@@ -89,6 +95,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "FileInput",
+    "HourStats",
     "InvalidApiKey",
     "InvalidCursor",
     "InvalidEntryId",

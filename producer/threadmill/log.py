@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -36,9 +36,19 @@ _REMEMBERED = 500
 _of_process: dict[str, int] = {}
 
 
+#: What returns fields for the line that is written now.
+_sources: list[Callable[[], Mapping[str, str]]] = []
+
+
 def add_to_each_line(**fields: int) -> None:
     """Adds fields to each line of this process, for several processes that write to one stderr."""
     _of_process.update(fields)
+
+
+def add_from(source: Callable[[], Mapping[str, str]]) -> None:
+    """Adds to each line the fields that `source` returns, such as the ids of its trace. It is called for each line."""
+    if source not in _sources:
+        _sources.append(source)
 
 
 def write_to(path: str) -> None:
@@ -96,6 +106,8 @@ def _on_one_line(_logger: object, _method: str, fields: EventDict) -> EventDict:
 
 def _with_those_of_process(_logger: object, _method: str, fields: EventDict) -> EventDict:
     fields.update(_of_process)
+    for source in _sources:
+        fields.update(source())
     return fields
 
 

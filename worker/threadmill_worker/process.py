@@ -22,6 +22,7 @@ from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
 from threadmill.store.records import FORMAT, JobRecord
 from threadmill.store.worker_records import Worker
+from threadmill.tracing.spans import TraceContext
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
 from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.ending import end_of
@@ -40,6 +41,7 @@ from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost, NoSuchJob
 from threadmill_worker.store.uploads import UploadStore
 from threadmill_worker.store.webhooks import WebhookStore
 from threadmill_worker.tools import registry
+from threadmill_worker.tracing.jobs import JobSpan
 from threadmill_worker.watchdog import give_up
 
 log = structlog.get_logger(__name__)
@@ -113,40 +115,58 @@ class WorkerProcess:
         )
 
     async def run(
-        self, job_id: str, job: Mapping[str, Any] | None = None, *, expires_at: datetime | None = None
+        self,
+        job_id: str,
+        job: Mapping[str, Any] | None = None,
+        *,
+        expires_at: datetime | None = None,
+        trace: TraceContext | None = None,
     ) -> JobResult | None:
         """Claims a job and runs it to its end. Call it in a task of its own.
 
         `job`: the fields of the job, if a foreign Celery client sent them. `expires_at`: the job fails if it has not
-        been started by this time.
+        been started by this time. `trace`: the context that the message of a foreign client has.
 
         Returns None if the job runs elsewhere, waits, or was handed back.
         """
         task = asyncio.current_task()
         assert task is not None
         self._runs.add(task)
+        self._last_job_at = time.monotonic()
         try:
-            return await self._run(job_id, job, expires_at)
+            if job is not None and (refused := await self._create(job_id, job, trace)) is not None:
+                return refused
+            with JobSpan(self._settings.queue, job_id) as span:
+                result = await self._run(job_id, expires_at, span)
+                span.ended(result)
+                return result
         finally:
             self._runs.discard(task)
 
-    async def _run(self, job_id: str, job: Mapping[str, Any] | None, expires_at: datetime | None) -> JobResult | None:
-        self._last_job_at = time.monotonic()
+    async def _create(self, job_id: str, job: Mapping[str, Any], trace: TraceContext | None = None) -> JobResult | None:
+        """Creates the record of a job that a foreign Celery client sent. Returns the result of one that is refused."""
         if not is_job_id(job_id):
-            return await self.refuse(job_id, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
-        if job is not None:
-            try:
-                await self._job_store.create(job_id, _foreign_job(job))
-            except InvalidJob as error:
-                return await self.refuse(job_id, str(error))
-            if await self._job_store.was_revoked(job_id):
-                await self._cancel(job_id, running=False)
+            return await self._refuse_id(job_id)
+        try:
+            await self._job_store.create(job_id, _foreign_job(job), trace)
+        except InvalidJob as error:
+            return await self.refuse(job_id, str(error))
+        if await self._job_store.was_revoked(job_id):
+            await self._cancel(job_id, running=False)
+        return None
+
+    async def _refuse_id(self, job_id: str) -> JobResult:
+        return await self.refuse(job_id, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
+
+    async def _run(self, job_id: str, expires_at: datetime | None, span: JobSpan) -> JobResult | None:
+        if not is_job_id(job_id):
+            return await self._refuse_id(job_id)
         if self._closing:
             await self._job_store.return_to_queue([job_id])
             return None
         lease = self._job_store.lease(job_id)
         try:
-            record = await self._job_store.claim(lease)
+            record = await self._job_store.claim(lease, span.context)
         except NoSuchJob:
             return await self.refuse(job_id, "there is no record of it; send the fields of a job, {'prompt': ...}")
         except NewerRecord as error:
@@ -158,6 +178,7 @@ class WorkerProcess:
         if record is None:
             log.debug("delivery ignored", job_id=job_id, reason="it has ended, waits for its turn, or runs elsewhere")
             return await self._job_store.result(job_id)
+        span.claimed(record)
         is_late = expires_at is not None and expires_at < self._clock.moment()
         return await self._attempts.run(lease, self._execute(lease, record, is_late))
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from threadmill.batch.job_builder import BatchJob, PendingDocument
 from threadmill.batch.progress import is_endpoint_failure
+from threadmill.batch.spending import BatchLimits
 from threadmill.client import Client
 from threadmill.errors import UnreadableRecord
 from threadmill.job.result import TERMINAL, JobResult, JobState
@@ -41,9 +42,15 @@ class AwaitedJobs:
     def __len__(self) -> int:
         return len(self._awaited)
 
-    def start(self, documents: int, *, restart: bool) -> None:
+    def start(self, documents: int, limits: BatchLimits, *, restart: bool) -> None:
         """Begins the invocation. With `restart`, it does not find the jobs of earlier ones."""
-        generation = self._store.start_batch(self._batch, documents, new_generation=restart)
+        generation = self._store.start_batch(
+            self._batch,
+            documents,
+            new_generation=restart,
+            max_cost=limits.max_cost,
+            max_tokens=limits.max_tokens,
+        )
         self._key_prefix = f"{self._batch}/{generation}" if generation else self._batch
         self._cursor = self._store.batch_cursor(self._batch)
         self._last_result = time.monotonic()

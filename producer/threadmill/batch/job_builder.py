@@ -16,6 +16,10 @@ from threadmill.documents.template import PromptTemplate
 from threadmill.errors import InvalidJob
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult, JobState, Usage
+from threadmill.surrogates import replace_surrogates
+
+#: Characters of a document's name that its jobs hold.
+_NAME_LENGTH = 500
 
 
 @dataclass(slots=True)
@@ -73,7 +77,7 @@ class JobBuilder:
             document.label, document.location, keys[0] if len(keys) == 1 else _digest("\0".join(keys)), len(keys)
         )
         return [
-            BatchJob(pending, number, job.model_copy(update={"key": key}))
+            BatchJob(pending, number, job.model_copy(update={"key": key, "document": _name_of(pending, number)}))
             for number, (job, key) in enumerate(zip(jobs, keys, strict=True))
         ]
 
@@ -81,6 +85,12 @@ class JobBuilder:
     def _attached(self) -> str:
         """A digest of the files that all jobs have. If one changes, all documents are asked about again."""
         return fingerprint(PromptJob.parse({"prompt": "-", **self._fields}).paths)
+
+
+def _name_of(document: PendingDocument, part: int) -> str:
+    """Returns the name of a document, or of one of its parts, for lists of jobs."""
+    name = replace_surrogates(document.label)[:_NAME_LENGTH]
+    return name if document.parts == 1 else f"{name} ({part + 1}/{document.parts})"
 
 
 def _joined(results: Sequence[JobResult], lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class Batch:
         self.progress.total = total
         self.progress.spending.add(self._out.previous_usage)
         self._started = time.monotonic()
-        self._awaited.start(total, restart=self._options.restart)
+        self._awaited.start(total, self._options.limits, restart=self._options.restart)
         if self._options.concurrent is not None:
             self._client.limit_batch(self.name, self._options.concurrent)
 

@@ -47,7 +47,7 @@ _SUMMARY_LENGTH = 200
 _TIMEOUT_S = 1800.0
 
 #: Fields that identify a job or say when it starts, and are not part of its content.
-_NOT_CONTENT = {"key", "batch", "priority", "tenant", "start_at", "delay_s"}
+_NOT_CONTENT = {"key", "batch", "priority", "tenant", "start_at", "delay_s", "document"}
 
 #: A name or an id. The limit of its length also refuses half characters, which could not be stored.
 Line = Annotated[str, StringConstraints(max_length=10_000)]
@@ -102,6 +102,7 @@ class PromptJob(InputModel):
     callback_url: CallbackUrl | None = None  #: workers send a POST request to it when the job has ended
     callback_secret_env: SecretVariable | None = None  #: variable of the workers with the secret that signs it
     callback_format: CallbackFormat = "webhook"
+    document: Line | None = None  #: the name of the document that it is about, for lists and pages; not sent
 
     @field_validator("prompt")
     @classmethod

@@ -11,6 +11,7 @@ from threadmill import stored
 from threadmill.job.model import StoredModel
 from threadmill.job.result import OPEN, FailureKind, JobResult, JobState, ModelUsage, Usage
 from threadmill.store.records import FORMAT
+from threadmill.store.stat_records import failure_of, usage_fields
 
 
 class BatchRecord(StoredModel):
@@ -32,6 +33,8 @@ class BatchRecord(StoredModel):
     calls: int = 0  #: HTTP calls made
     failures: dict[FailureKind, int] = Field(default={})  #: number of failed jobs by kind, the most frequent first
     concurrent: int | None = None  #: the most jobs that run at a time; None: no limit
+    max_cost: float | None = None  #: at this cost, its command enqueues no more jobs; None: no limit
+    max_tokens: int | None = None  #: likewise, tokens
 
     @property
     def total(self) -> int:
@@ -49,7 +52,7 @@ class BatchRecord(StoredModel):
     @classmethod
     def read(cls, name: str, changed_at: datetime, fields: Mapping[str, str], *, seen_to: bool = False) -> Self:
         """Parses a batch. Unknown fields are ignored; a damaged number counts as 0."""
-        plain = (*JobState, "documents", "generation", "calls", "concurrent")
+        plain = (*JobState, "documents", "generation", "calls", "concurrent", "max_tokens")
         numbers = {field: _number(name, fields[field]) for field in plain if field in fields}
         spent: dict[tuple[str, str], dict[str, int]] = {}
         failures = Counter[FailureKind]()
@@ -75,6 +78,8 @@ class BatchRecord(StoredModel):
                 ],
                 "calls": numbers.get("calls", 0),
                 "concurrent": numbers.get("concurrent"),
+                "max_cost": _amount(name, fields.get("max_cost")),
+                "max_tokens": numbers.get("max_tokens"),
                 "failures": {kind: number for kind, number in failures.most_common() if number > 0},
             }
         )
@@ -82,19 +87,12 @@ class BatchRecord(StoredModel):
     @staticmethod
     def counts(result: JobResult) -> dict[str, int]:
         """Returns what the end of a job adds to the fields of its batch."""
-        counted = {
-            f"usage:{kind}:{part.lane or ''}:{part.model or ''}": tokens
-            for part in result.usage_by_model
-            for kind, tokens in part.usage.model_dump(include=set(Usage.model_fields)).items()
-        }
-        counted["calls"] = result.calls
-        if result.state is JobState.FAILED and result.failure:
-            counted[_failed(result.failure.kind)] = 1
-        return {field: number for field, number in counted.items() if number > 0}
-
-
-def _failed(kind: FailureKind) -> str:
-    return f"failed:{kind}"
+        counted = usage_fields(result)
+        if result.calls > 0:
+            counted["calls"] = result.calls
+        if kind := failure_of(result):
+            counted[f"failed:{kind}"] = 1
+        return counted
 
 
 def _number(batch: str, text: str) -> int:
@@ -103,6 +101,14 @@ def _number(batch: str, text: str) -> int:
     except ValueError:
         stored.leave_out(f"a number of batch {batch}", "", "no integer")
         return 0
+
+
+def _amount(batch: str, text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        stored.leave_out(f"the max_cost of batch {batch}", "", "no number")
+        return None
 
 
 class RemoteBatch(StoredModel):

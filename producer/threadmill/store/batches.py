@@ -1,7 +1,7 @@
 """The producer's operations on batches."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,14 +55,24 @@ class BatchStore(Connection):
     def batch(self, name: str) -> BatchRecord:
         """Returns a batch, in one round trip. Raises BatchNotFound."""
         self._check_name(name)
-        with self._translate_errors(), self._redis.pipeline() as pipe:
-            pipe.hgetall(self._keys.batch(name))
-            pipe.zscore(self._keys.batches, name)
-            pipe.exists(self._keys.batch_seen_to(name))
-            fields, moment, seen_to = pipe.execute()
-        if not fields or moment is None:
+        found = self._batches([name])
+        if not found:
             raise BatchNotFound(name, self._batch_names())
-        return BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
+        return found[0]
+
+    def _batches(self, names: Sequence[str]) -> list[BatchRecord]:
+        """Returns those of the batches that are kept, in one round trip."""
+        with self._translate_errors(), self._redis.pipeline() as pipe:
+            for name in names:
+                pipe.hgetall(self._keys.batch(name))
+                pipe.zscore(self._keys.batches, name)
+                pipe.exists(self._keys.batch_seen_to(name))
+            replies = iter(pipe.execute())
+        return [
+            BatchRecord.read(name, datetime.fromtimestamp(moment, UTC), fields, seen_to=bool(seen_to))
+            for name, (fields, moment, seen_to) in zip(names, zip(replies, replies, replies, strict=True), strict=True)
+            if fields and moment is not None
+        ]
 
     def _check_name(self, name: str) -> None:
         """Raises BatchNotFound for an invalid name, which might address another key."""
@@ -81,21 +91,34 @@ class BatchStore(Connection):
         with self._translate_errors():
             return cast(list[str], self._redis.zrevrange(self._keys.batches, 0, -1))
 
-    def start_batch(self, name: str, documents: int, *, new_generation: bool) -> int:
+    def start_batch(
+        self,
+        name: str,
+        documents: int,
+        *,
+        new_generation: bool,
+        max_cost: float | None = None,
+        max_tokens: int | None = None,
+    ) -> int:
         """Stores the number of documents of a batch; returns its generation, increased by `new_generation`.
+
+        `max_cost`, `max_tokens`: the limits of what it may spend, for those who look at it.
 
         A batch without jobs expires by itself. Raises InvalidJob for an invalid name.
         """
         if not is_name(name):
             raise InvalidJob(f"{name!r:.100} cannot be the name of a batch: {NAME_RULE}")
-        now = self.now()
+        now, limits = self.now(), {"max_cost": max_cost, "max_tokens": max_tokens}
+        given: Mapping[Any, Any] = {field: limit for field, limit in limits.items() if limit is not None}
         with self._translate_errors(), self._redis.pipeline() as pipe:
             pipe.hset(self._keys.batch(name), "documents", documents)
-            pipe.hdel(self._keys.batch(name), "cancel_requested")
+            pipe.hdel(self._keys.batch(name), "cancel_requested", *(limits.keys() - given.keys()))
+            if given:
+                pipe.hset(self._keys.batch(name), mapping=given)
             pipe.hincrby(self._keys.batch(name), "generation", int(new_generation))
             pipe.expire(self._keys.batch(name), self._settings.failed_ttl_s)
             pipe.zadd(self._keys.batches, {name: now.timestamp()})
-            generation = pipe.execute()[2]
+            generation = pipe.execute()[-3]
         return int(generation)
 
     def renew_batch(self, name: str) -> BatchRecord:

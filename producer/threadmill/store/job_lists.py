@@ -47,18 +47,18 @@ class JobListStore(JobReader):
         unreadable = set[str]()
         for place, record in self._with_records(self._newest(chosen, oldest), limit):
             if isinstance(record, UnreadableRecord):
-                unreadable.add(place.job_id)
+                unreadable.add(place.id)
             elif record and chosen.matches(record):
-                found[place.job_id] = record
+                found[place.id] = record
                 if len(found) == limit:
                     break
         return Listed(list(found.values()), len(unreadable))
 
-    def job_page(self, chosen: JobFilter, limit: int, cursor: str | None) -> JobPage:
+    def job_page(self, chosen: JobFilter, limit: int, cursor: str | None, most_read: int = READ_FOR_A_PAGE) -> JobPage:
         """Returns at most `limit` jobs that match the filter: the first ones, or those that follow the cursor.
 
-        `since` and `until` limit the time by which the jobs are listed: `chosen.order`. Reads 1,000 records at most.
-        Raises BatchNotFound, InvalidCursor.
+        `since` and `until` limit the time by which the jobs are listed: `chosen.order`. `most_read`: records that are
+        read at most. Raises BatchNotFound, InvalidCursor.
         """
         after = Place.parse(cursor, chosen.order) if cursor is not None else START
         places = self._newest(chosen, chosen.since.timestamp() if chosen.since else -math.inf, after)
@@ -66,13 +66,13 @@ class JobListStore(JobReader):
         found: dict[str, JobRecord] = {}
         unreadable, last = set[str](), after
         for number, (place, record) in enumerate(self._with_records(places, limit + 1)):
-            if len(found) == limit or number == READ_FOR_A_PAGE:
+            if len(found) == limit or number == most_read:
                 return JobPage(list(found.values()), last.cursor(chosen.order), len(unreadable))
             last = place
             if isinstance(record, UnreadableRecord):
-                unreadable.add(place.job_id)
+                unreadable.add(place.id)
             elif record and content.matches(record):
-                found[place.job_id] = record
+                found[place.id] = record
         return JobPage(list(found.values()), None, len(unreadable))
 
     def open_jobs(self, tenant: str) -> int:
@@ -101,7 +101,7 @@ class JobListStore(JobReader):
         """Yields each place with its record, an error, or None. Reads `first` records, and then more and more."""
         size = first
         while some := list(islice(places, min(size, CHUNK))):
-            yield from zip(some, self._records([place.job_id for place in some]), strict=True)
+            yield from zip(some, self._records([place.id for place in some]), strict=True)
             size *= 2
 
     def _newest(self, chosen: JobFilter, oldest: float, after: Place = START) -> Iterator[Place]:
@@ -114,14 +114,17 @@ class JobListStore(JobReader):
         """Returns the keys of the lists that have all jobs of the filter. Raises BatchNotFound."""
         if chosen.batch is not None:
             self.check_batch(chosen.batch)
-            return [self._keys.batch_jobs(chosen.batch)]
+            failed = chosen.listed_failure is not None
+            return [(self._keys.batch_failed if failed else self._keys.batch_jobs)(chosen.batch)]
+        if chosen.listed_failure is not None:
+            return [self._keys.failed_jobs(chosen.listed_failure)]
         if chosen.tenant is not None:
             parts = ("open", "ended") if chosen.state is None else ("ended" if chosen.state in TERMINAL else "open",)
             return [self._keys.tenant_jobs(chosen.tenant, part) for part in parts]
         return [self._keys.jobs(state) for state in ([chosen.state] if chosen.state else JobState)]
 
     def _places(self, key: str, oldest: float, after: Place) -> Iterator[Place]:
-        """Yields the places of a list that follow `after`."""
+        """Yields the places of a sorted set that follow `after`."""
         top, skip = after.at, 0
         while True:
             with self._translate_errors():
@@ -131,7 +134,7 @@ class JobListStore(JobReader):
                         key, top, oldest, desc=True, byscore=True, withscores=True, offset=skip, num=CHUNK
                     ),
                 )
-            places = [Place(moment, job_id) for job_id, moment in found]
+            places = [Place(moment, name) for name, moment in found]
             yield from (place for place in places if place < after)
             if len(places) < CHUNK:
                 return

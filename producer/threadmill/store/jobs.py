@@ -22,20 +22,23 @@ from threadmill.job.result import CANCELLED_WHILE_QUEUED, TERMINAL, Failure, Fai
 from threadmill.settings.pools import pools_of
 from threadmill.store import requests
 from threadmill.store.api_keys import ApiKeyStore
+from threadmill.store.batch_lists import BatchListStore
 from threadmill.store.callbacks import CallbackStore
 from threadmill.store.connection import BLOCK_S, chunks, moment_of, unavailable
 from threadmill.store.file_batches import FileBatchStore
-from threadmill.store.job_lists import JobListStore
 from threadmill.store.job_reads import NO_HASH, check_id
 from threadmill.store.keys import celery_key
+from threadmill.store.overview import OverviewStore
 from threadmill.store.packing import unpack_result
 from threadmill.store.queue import QueueStore
 from threadmill.store.records import JobRecord
 from threadmill.store.remote import RemoteStore
 from threadmill.store.sessions import SessionStore
+from threadmill.store.stats import StatStore
 from threadmill.store.uploads import UploadStore
 from threadmill.store.webhooks import WebhookStore
 from threadmill.stored import fault
+from threadmill.tracing.spans import TraceContext
 
 #: A follower of a job renews the job's key `followed`, which expires after this time.
 _FOLLOWED_S = 10
@@ -52,7 +55,9 @@ class Created:
 
 
 class Store(
-    JobListStore,
+    BatchListStore,
+    StatStore,
+    OverviewStore,
     CallbackStore,
     QueueStore,
     RemoteStore,
@@ -64,18 +69,22 @@ class Store(
 ):
     """The producer's operations on jobs."""
 
-    def create(self, jobs: Sequence[tuple[str, PromptJob]]) -> list[Created | StoreUnavailable]:
+    def create(
+        self, jobs: Sequence[tuple[str, PromptJob]], trace: TraceContext | None = None
+    ) -> list[Created | StoreUnavailable]:
         """Creates records for validated jobs in one round trip. A known idempotency key returns its job.
 
-        On endpoints with several keys, the key of each thread and profile that the jobs name is read before.
-        Returns for each job what was created, or the error after which it may or may not exist.
+        `trace`: the context that the workers continue. On endpoints with several keys, the key of each thread and
+        profile that the jobs name is read before. Returns for each job what was created, or the error after which it
+        may or may not exist.
         """
         try:
             pools = self._pools_of([job for _, job in jobs])
             self._use_uploads(jobs)
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for (job_id, job), usable in zip(jobs, pools, strict=True):
-                    self._scripts.run("jobs/create", requests.create(job_id, job, job.endpoint or "", usable), pipe)
+                    request = requests.create(job_id, job, job.endpoint or "", usable, trace=trace)
+                    self._scripts.run("jobs/create", request, pipe)
                 replies = pipe.execute(raise_on_error=False)
         except StoreUnavailable as error:
             return [error] * len(jobs)

@@ -71,8 +71,14 @@ class Keys:
     batch = KeyOf(_BATCH)  #: hash: its counters: batch_records.BatchRecord
     batch_jobs = KeyOf(_BATCH + ":jobs")  #: zset: its job ids
     batch_done = KeyOf(_BATCH + ":done")  #: stream: its finished jobs
+    batch_failed = KeyOf(_BATCH + ":failed")  #: zset: ids of its jobs that failed, by their end
+    batch_stats = KeyOf(_BATCH + ":stats")  #: hash: numbers of its jobs that ended: store/stat_records.py
     batch_shared = KeyOf(_BATCH + ":shared")  #: hash: objects that its jobs share, or the job that creates one, as JSON
     batch_seen_to = KeyOf(_BATCH + ":seen_to")  #: string: a command enqueues its documents or waits for them; expires
+
+    # Statistics; a KIND is that of a failure
+    stats = KeyOf("stats:{}")  #: hash: numbers of jobs that ended in an hour since 1970: store/stat_records.py; expires
+    failed_jobs = KeyOf("failed_jobs:{}")  #: zset: ids of the jobs that failed with a KIND, by their end
 
     # The batch lane; a LANE is named as a pool: settings/pools.py
     lanes = Key("lanes")  #: set: the lanes in which jobs wait

@@ -23,6 +23,7 @@ from threadmill.store.flow import Flow
 from threadmill.store.packing import unpack, unpack_job, unpack_result
 from threadmill.store.places import Order
 from threadmill.store.remote_records import LeftoverRecord
+from threadmill.tracing.spans import TraceContext
 
 #: The format of a job's record. Increase it when workers of the previous version would misread a record: after a new
 #: state, or a new value, default or meaning of a field. A new field alone does not need a new number. Producers and
@@ -79,6 +80,8 @@ class JobRecord(BaseModel):
     result: JobResult | None = None
     history: tuple[JobResult, ...] = ()  #: results before it was redriven, oldest first
     timeline: Timeline = ()  #: what its workers noted
+    traceparent: str | None = None  #: the W3C trace context of the call that enqueued it; None: it is not traced
+    tracestate: str | None = None
 
     def ended(
         self, state: JobState, failure: Failure | None, at: datetime, limited_s: float = 0.0, **more: Any
@@ -140,9 +143,19 @@ class JobRecord(BaseModel):
         return frozenset(Pool.parse(pool).endpoint for pool in Flow.parse(self.flow).pools)
 
     @property
+    def trace(self) -> TraceContext | None:
+        """The context of its trace."""
+        return TraceContext(self.traceparent, self.tracestate) if self.traceparent else None
+
+    @property
     def worker(self) -> str | None:
         """The name of the worker that runs the job, or None."""
         return self.owner.rpartition(":")[0] if self.owner and self.state is JobState.RUNNING else None
+
+    def is_named(self, text: str) -> bool:
+        """Whether its document, its key, its id or a value of its metadata contains a text, in upper or lower case."""
+        names = (self.job.document or "", self.job.key or "", self.id, *self.job.metadata.values())
+        return any(text.casefold() in name.casefold() for name in names)
 
     @property
     def changed_at(self) -> datetime:
@@ -206,11 +219,22 @@ class JobFilter:
     metadata: Mapping[str, str] | None = None  #: have all these pairs
     tenant: str | None = None
     until: AwareDatetime | None = None  #: changed their state before this time
+    search: str = ""  #: see `JobRecord.is_named`
+
+    @property
+    def listed_failure(self) -> FailureKind | None:
+        """The failure, if all jobs of the filter are in the list of jobs that failed with it.
+
+        Cancelled jobs have a failure, too, but no such list.
+        """
+        is_listed = self.state in (None, JobState.FAILED) and self.failure != FailureKind.CANCELLED
+        return self.failure if is_listed else None
 
     @property
     def order(self) -> Order:
         """The order of a list of these jobs."""
-        return Order.CHANGED if self.batch is None and self.tenant is None else Order.CREATED
+        by_creation = (self.batch is not None or self.tenant is not None) and self.listed_failure is None
+        return Order.CREATED if by_creation else Order.CHANGED
 
     def matches(self, record: JobRecord) -> bool:
         failure = record.result.failure if record.result else None
@@ -223,6 +247,7 @@ class JobFilter:
             and (self.until is None or record.changed_at < self.until)
             and self.tenant in (None, record.job.tenant)
             and (self.metadata or {}).items() <= record.job.metadata.items()
+            and (not self.search or record.is_named(self.search))
         )
 
 

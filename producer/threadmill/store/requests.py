@@ -1,7 +1,7 @@
 """The requests of scripts that producers and workers both call."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from threadmill.job.prompt import PromptJob
@@ -12,13 +12,20 @@ from threadmill.store.flow import Flow
 from threadmill.store.keys import celery_key, thread_name
 from threadmill.store.packing import pack, pack_job
 from threadmill.store.records import Sender
+from threadmill.store.stat_records import batch_stats, failure_of, hour_counts
 from threadmill.surrogates import replace_surrogates
+from threadmill.tracing.spans import TraceContext
 
 
 def create(
-    job_id: str, job: PromptJob, endpoint: str, pools: Sequence[str], sender: Sender = Sender.CLIENT
+    job_id: str,
+    job: PromptJob,
+    endpoint: str,
+    pools: Sequence[str],
+    sender: Sender = Sender.CLIENT,
+    trace: TraceContext | None = None,
 ) -> dict[str, Any]:
-    """Returns the request of `jobs/create`.
+    """Returns the request of `jobs/create`. `trace`: the context of the call that enqueues the job.
 
     `endpoint` is the job's, or the default one. `pools`: those that the job may use, the preferred first. A job awaits
     none of them to enter the batch lane, because the provider's Batch API has limits of its own.
@@ -38,6 +45,7 @@ def create(
         "delay_s": job.delay_s,
         "callback": job.callback.model_dump_json(exclude_defaults=True) if job.callback else None,
         "deadline_at": job.deadline_at.timestamp() if job.deadline_at else None,
+        **(trace._asdict() if trace else {}),
     }
 
 
@@ -64,11 +72,18 @@ def finish(
         "result": pack(text) if sender else text,
         "ttl_s": settings.lifetimes_s[0 if result.ok else 1],
         "longest_ttl_s": max(settings.lifetimes_s),
-        # As text: Lua's numbers have 53 bits.
-        "batch_counts": {field: str(number) for field, number in BatchRecord.counts(result).items()},
+        "failure": failure_of(result),
+        "batch_counts": _numbers(BatchRecord.counts(result)),
+        "hour_counts": _numbers(hour_counts(result)),
+        "batch_stats": _numbers(batch_stats(result)),
         "leftovers": list(leftovers),
         **more,
     }
+
+
+def _numbers(counts: Mapping[str, int]) -> dict[str, str]:
+    """Returns the numbers as text: Lua's numbers have 53 bits."""
+    return {field: str(number) for field, number in counts.items()}
 
 
 def celery_result(result: JobResult) -> str:

@@ -50,3 +50,5 @@ class Worker(StoredModel):
     format: int = 1  #: the highest FORMAT that it knows
     left_alone: int = 0  #: jobs that it did not run because they need a newer version
     clock_skew_s: float = 0.0  #: how far its machine's clock is ahead of Redis' clock; negative: behind
+    memory_bytes: int | None = None  #: resident memory of the process; None: not known
+    is_consuming: bool | None = None  #: whether Celery's consumer takes messages: if not, it is deaf; None: not known

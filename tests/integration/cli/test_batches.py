@@ -76,7 +76,10 @@ def test_batches_lists_each_with_its_jobs_and_its_cost(cli, batch):
     assert f" · {batch.usage.total_tokens:,} tokens, 0." in listed
     assert "cost" not in cli("batch", "list", **UNPRICED).stdout
     [told] = json.loads(cli("batch", "list", "--json").stdout)
-    assert told == json.loads(cli("batch", "show", "autumn", "--json").stdout)
+    shown = json.loads(cli("batch", "show", "autumn", "--json").stdout)
+    stats = shown.pop("stats")
+    assert told == shown
+    assert sum(jobs for *_, jobs in stats["durations"]) == 3
 
 
 def test_the_limit_of_a_batch_is_set_shown_and_removed(cli):

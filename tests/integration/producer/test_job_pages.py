@@ -23,12 +23,6 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(job_lists, "CHUNK", 4)
 
 
-@pytest.fixture
-def few_records(monkeypatch):
-    """A page may read few records."""
-    monkeypatch.setattr(job_lists, "READ_FOR_A_PAGE", 6)
-
-
 def pages(client: Client, **arguments):
     """The ids of the jobs of each page."""
     cursor, found = None, []
@@ -109,14 +103,14 @@ def test_jobs_of_the_same_moment_come_once(client: Client, store, keys, small_ch
         assert found == [*sorted(ids[12:], reverse=True), *sorted(ids[:12], reverse=True)]
 
 
-def test_a_page_reads_few_records_and_the_next_one_goes_on(client: Client, small_chunks, few_records, monkeypatch):
+def test_a_page_reads_few_records_and_the_next_one_goes_on(client: Client, small_chunks, monkeypatch):
     ids = enqueue(client, 20, tenant="shop")
     for number in (3, 13, 14):
         client.cancel(ids[number])
     read = []
     hashes = client.store._hashes
     monkeypatch.setattr(client.store, "_hashes", lambda some: read.append(len(some)) or hashes(some))
-    found = pages(client, tenant="shop", failure=FailureKind.CANCELLED, limit=2)
+    found = pages(client, tenant="shop", failure=FailureKind.CANCELLED, limit=2, most_read=6)
     assert found == [[ids[14]], [ids[13]], [ids[3]], []]
     assert sum(read) <= 20 + 3, "and those after the end of each page"
 

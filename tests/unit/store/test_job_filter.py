@@ -6,6 +6,7 @@ import pytest
 
 from threadmill import Failure, FailureKind, JobRecord, JobState, PromptJob
 from threadmill.job.progress import ProgressSummary
+from threadmill.store.places import Order
 from threadmill.store.records import JobFilter
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -57,3 +58,20 @@ def test_progress_shows_the_tools_that_a_run_still_waits_for():
 
 def test_known_parts_of_progress_from_another_version_are_read():
     assert ProgressSummary.model_validate_json('{"deadline_at": 1, "a_field_of_tomorrow": []}').run is None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "listed", "order"),
+    [
+        (JobFilter(), None, Order.CHANGED),
+        (JobFilter(failure=FailureKind.QUOTA), FailureKind.QUOTA, Order.CHANGED),
+        (JobFilter(failure=FailureKind.QUOTA, batch="b", tenant="t"), FailureKind.QUOTA, Order.CHANGED),
+        (JobFilter(failure=FailureKind.QUOTA, state=JobState.FAILED), FailureKind.QUOTA, Order.CHANGED),
+        (JobFilter(failure=FailureKind.QUOTA, state=JobState.CANCELLED), None, Order.CHANGED),
+        (JobFilter(failure=FailureKind.CANCELLED), None, Order.CHANGED),
+        (JobFilter(failure=FailureKind.CANCELLED, batch="b"), None, Order.CREATED),
+        (JobFilter(tenant="t"), None, Order.CREATED),
+    ],
+)
+def test_failed_jobs_are_listed_by_their_end(chosen, listed, order):
+    assert (chosen.listed_failure, chosen.order) == (listed, order)

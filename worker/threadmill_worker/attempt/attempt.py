@@ -103,6 +103,7 @@ class Attempt:
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self._context.events.close)
             closing.push_async_callback(self._context.driver.close)
+            closing.callback(self._context.spans.close)
             return await self._execute()
 
     async def _execute(self) -> JobResult | None:
@@ -163,7 +164,7 @@ class Attempt:
     def _advance(self) -> Action:
         before = self._progress
         self._progress, action = advance(before, self._context.limits, self._clock(), cancelled=self._cancel_requested)
-        self._report.changed(before, self._progress)
+        self._changed(before)
         return action
 
     async def _carry_out(self, action: Action) -> None:
@@ -193,6 +194,7 @@ class Attempt:
         """Makes a call of the driver within the job's time limit."""
         sent_at, context = self._clock(), self._context
         limit_s = time_limit(self._progress, action, context.limits, sent_at)
+        context.spans.sends(action, self._progress)
         seen = await within(limit_s, context.driver.do(action, self._progress))
         context.pool.replied(action, seen, sent_at, context.driver)
         return seen
@@ -249,7 +251,10 @@ class Attempt:
         async def call_one(call: ToolCall) -> OutputReady:
             emit(EventKind.TOOL_CALL, call_id=call.id, name=call.name, arguments=call.arguments)
             note(TimelineKind.TOOL_CALL, f"{call.name} {call.arguments}")
-            seen = await self._context.executor.call(call, thread, self._context.spec.assistant, until - self._clock())
+            with self._context.spans.tool_call(call) as span:
+                left_s = until - self._clock()
+                seen = await self._context.executor.call(call, thread, self._context.spec.assistant, left_s)
+                span.ended(seen)
             emit(EventKind.TOOL_OUTPUT, call_id=call.id, name=call.name, output=seen.output)
             note(TimelineKind.TOOL_OUTPUT, f"{call.name} {seen.output}")
             return seen
@@ -272,7 +277,11 @@ class Attempt:
         if self._progress.limited_runs > before.limited_runs and self._progress.limited is not None:
             started_at = before.run.started_at if before.run else self._clock()
             self._context.pool.run_limited(self._progress.limited.reason, started_at)
+        self._changed(before)
+
+    def _changed(self, before: Progress) -> None:
         self._report.changed(before, self._progress)
+        self._context.spans.changed(self._progress)
 
     async def _save(self, action: Action | None = None) -> Limited | None:
         """Saves the progress, if need be, before the action. Limited: the pool of the job lets the action wait."""
@@ -339,7 +348,8 @@ class Attempt:
         remains = job.summary if result.ok and job.batch else None  # prompts of large batches would fill Redis
         leftovers = leftovers_of(self._context.spec, progress)
         left, sender, timeline = self.left_pool(), self._record.sender, self._report.timeline.text
-        await self._job_store.finish(self._lease, result, leftovers, kept, remains, left, sender, timeline)
+        with self._context.spans.finishing():
+            await self._job_store.finish(self._lease, result, leftovers, kept, remains, left, sender, timeline)
         self._report.log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
         return result
 

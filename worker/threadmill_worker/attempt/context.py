@@ -35,6 +35,8 @@ from threadmill_worker.store.jobs import JobStore
 from threadmill_worker.store.webhooks import WebhookStore
 from threadmill_worker.tools.executor import ToolExecutor
 from threadmill_worker.tools.registry import ToolRegistry
+from threadmill_worker.tracing.runs import RunSpans
+from threadmill_worker.tracing.subject import Subject
 
 #: The driver of each wire.
 DRIVERS: dict[str, type[AssistantsDriver | ResponsesDriver]] = {
@@ -55,6 +57,7 @@ class AttemptContext:
     pool: JobPool  #: what its calls take from
     may_go_elsewhere: bool = False  #: another endpoint may run the job
     polling: JobPolling = field(default_factory=JobPolling)
+    spans: RunSpans = field(default_factory=RunSpans)
 
 
 class _Open(NamedTuple):
@@ -102,7 +105,11 @@ class Contexts:
         polling = await self._polling(spec)
         events = self._live.open(record.id)  # last, so that a job that is not served leaves no buffer open
         driver = DRIVERS[connection.endpoint.wire](connection, spec, events)
-        return AttemptContext(spec, driver, executor, limits, events, self._pool(record, spec), elsewhere, polling)
+        subject = Subject(
+            self._settings.queue, spec.job, connection.endpoint, spec.assistant, spec.model, spec.instructions
+        )
+        pool = self._pool(record, spec)
+        return AttemptContext(spec, driver, executor, limits, events, pool, elsewhere, polling, RunSpans(subject))
 
     async def batch_request(self, record: JobRecord, progress: Progress) -> dict[str, Any] | None:
         """Returns the job's next run as a request of the Batch API. None: the batch lane does not start it."""

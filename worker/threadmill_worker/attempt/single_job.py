@@ -12,10 +12,14 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Coroutine
 from typing import Any
 
 from threadmill import log
+from threadmill.job.result import JobResult
 from threadmill.settings.settings import Settings
+from threadmill.store.records import JobRecord
+from threadmill.tracing import sdk
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
 from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.own_process import HANDED_BACK, REDIS_WAS_AWAY
@@ -26,6 +30,7 @@ from threadmill_worker.live import EventPublisher
 from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.jobs import JobStore, Lease
 from threadmill_worker.tools import registry
+from threadmill_worker.tracing.jobs import JobSpan
 from threadmill_worker.watchdog import Watchdog
 
 #: How long handing back may take, in seconds. The process then ends without it.
@@ -35,9 +40,11 @@ LEAVE_S = LANDING_S + 5.0
 def main() -> None:
     request = json.loads(sys.stdin.readline())
     log.configure(request["log_level"])
+    tracing = sdk.start("threadmill-worker")
     settings = Settings.model_validate(request["settings"])
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         code = runner.run(_run(settings, Lease(request["job_id"], request["owner"])))
+    tracing.stop()
     sys.stderr.flush()
     os._exit(code)  # threads of tools must not keep the process alive
 
@@ -61,7 +68,7 @@ async def _run(settings: Settings, lease: Lease) -> int:
     record = await job_store.get(lease.job_id)
     if record is None or record.owner != lease.owner:
         return 0
-    running = asyncio.create_task(attempts.run(lease, attempts.execute(lease, record)))
+    running = asyncio.create_task(_traced(settings, record, attempts.run(lease, attempts.execute(lease, record))))
     beating, leave_requested = repeat(heartbeat_s(settings), beat), asyncio.create_task(leaving.wait())
     await asyncio.wait([running, leave_requested], return_when=asyncio.FIRST_COMPLETED)
     awaited: set[asyncio.Task[Any]] = {running}
@@ -73,6 +80,16 @@ async def _run(settings: Settings, lease: Lease) -> int:
     if running.exception() is not None:
         return REDIS_WAS_AWAY
     return HANDED_BACK if attempts.handed_back else 0
+
+
+async def _traced(
+    settings: Settings, record: JobRecord, execution: Coroutine[Any, Any, JobResult | None]
+) -> JobResult | None:
+    with JobSpan(settings.queue, record.id) as span:
+        span.begin(record)
+        result = await execution
+        span.ended(result)
+        return result
 
 
 def _await_end(loop: asyncio.AbstractEventLoop, leaving: asyncio.Event) -> None:

@@ -32,6 +32,9 @@ from threadmill.redis.errors import trouble_of
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import Connection
 from threadmill.store.rights import INFO, grant, of_worker
+from threadmill.tracing import sdk
+from threadmill.tracing.sdk import Tracing
+from threadmill.tracing.spans import TraceContext
 from threadmill_worker.celery_app import control, pool, transport
 from threadmill_worker.celery_app.options import refusal
 from threadmill_worker.celery_app.pool import Ending
@@ -145,6 +148,12 @@ def _argument(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Mapping[s
     raise InvalidJob(f"the task takes one argument, a job's fields, and was given {given}; {_RIGHT_CALL}")
 
 
+def _trace(request: Any) -> TraceContext | None:
+    """Returns the trace context in the headers of a message, where OpenTelemetry's instrumentation of Celery has it."""
+    parent, state = getattr(request, "traceparent", None), getattr(request, "tracestate", None)
+    return TraceContext(parent, state if isinstance(state, str) else None) if isinstance(parent, str) else None
+
+
 def _moment(expires: str | None) -> datetime | None:
     """Returns the time by which a worker must have started the job; None: no limit."""
     if expires is None:
@@ -171,6 +180,7 @@ class _Runtime:
         self._watchdog = Watchdog(self._loop, self._thread, settings.blocked_limit_s)
         self._process: WorkerProcess | None = None
         self._closed: Future[None] | None = None
+        self._tracing = Tracing()
         worker_init.connect(self._start, weak=False)
         worker_ready.connect(self._ready, weak=False)
         worker_shutting_down.connect(self._hand_back, weak=False)
@@ -204,7 +214,8 @@ class _Runtime:
             work = self.process.refuse(request.id, str(error))
         else:
             fields = None if isinstance(job, str) else job
-            work = self.process.run(request.id, fields, expires_at=_moment(request.expires))
+            trace = _trace(request)
+            work = self.process.run(request.id, fields, expires_at=_moment(request.expires), trace=trace)
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def cancel(self, job_ids: Collection[str], running: bool) -> None:
@@ -215,6 +226,10 @@ class _Runtime:
         if reason := refusal(sender, self._settings.queue):
             _end(reason)
         _end_if_redis_refuses(self._settings)
+        try:
+            self._tracing = sdk.start("threadmill-worker")
+        except SettingsError as error:
+            _end(str(error))
         # `celery worker --concurrency` overrides the settings.
         self._settings = self._settings.model_copy(update={"concurrency": sender.concurrency})
         # This executor reads files. Tools have their own threads.
@@ -245,5 +260,6 @@ class _Runtime:
         """Waits until all jobs were handed back, and ends the event loop."""
         if self._closed is not None:  # MCP servers that are child processes have to end too
             wait([self._closed], CLOSE_S)
+        self._tracing.stop()
         self._watchdog.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -8,6 +8,7 @@ import httpx2
 from openai import DefaultAioHttpClient
 
 from threadmill_worker.drivers.json import UnusableReply
+from threadmill_worker.tracing.http_calls import http_call
 
 #: Bytes that are read of the body of an error. Messages show far less of it.
 ERROR_BYTES = 100_000
@@ -27,7 +28,9 @@ class BoundedClient(DefaultAioHttpClient):
         self._reply_limit = reply_limit_bytes
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
-        reply = await super().send(request, stream=True, **options)
+        with http_call(request.method, str(request.url), request.headers) as call:
+            reply = await super().send(request, stream=True, **options)
+            call.replied(reply.status_code)
         try:
             if not _has_own_limit(reply):
                 reply = self._bounded(reply)

@@ -20,6 +20,7 @@ from yarl import URL
 
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.bodies import ERROR_BYTES, OF_ENCODING, too_large
+from threadmill_worker.tracing.http_calls import http_call
 
 _USER_AGENT = f"threadmill/{version('threadmill')}"
 
@@ -129,17 +130,19 @@ class Http:
             headers["Content-Type"] = "application/json"
             data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
         session = self._session or self._open()
-        try:
-            async with session.request(
-                method, URL(url, encoded=True), data=data, headers=headers, timeout=limits, allow_redirects=False
-            ) as reply:
-                if reply.status >= 300:
-                    raise await _status_error(method, url, reply)
-                yield reply
-        except TimeoutError as error:
-            raise openai.APITimeoutError(request=httpx2.Request(method, url)) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a key that no header can hold
-            raise openai.APIConnectionError(request=httpx2.Request(method, url)) from error
+        with http_call(method, url, headers) as call:
+            try:
+                async with session.request(
+                    method, URL(url, encoded=True), data=data, headers=headers, timeout=limits, allow_redirects=False
+                ) as reply:
+                    call.replied(reply.status)
+                    if reply.status >= 300:
+                        raise await _status_error(method, url, reply)
+                    yield reply
+            except TimeoutError as error:
+                raise openai.APITimeoutError(request=httpx2.Request(method, url)) from error
+            except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a key that no header can hold
+                raise openai.APIConnectionError(request=httpx2.Request(method, url)) from error
 
     def _url(self, path: Sequence[str], query: Mapping[str, Any] | None) -> str:
         url = "/".join((self._base_url, *map(_segment, path)))

@@ -23,6 +23,7 @@ from threadmill.store.packing import pack, pack_job, unpack_result
 from threadmill.store.records import JobRecord, Move, Sender, newer_format
 from threadmill.store.remote_records import KeptThread, LeftoverRecord
 from threadmill.stored import fault, leave_out
+from threadmill.tracing.spans import TraceContext
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.store.queue import QueueStore, pairs
 from threadmill_worker.store.remote import RemoteStore
@@ -82,13 +83,13 @@ class JobStore(RemoteStore, QueueStore):
         """The client, for other operations on the same records."""
         return self._redis
 
-    async def create(self, job_id: str, job: PromptJob) -> None:
-        """Creates the record of a job that another Celery client sent, unless it exists."""
+    async def create(self, job_id: str, job: PromptJob, trace: TraceContext | None = None) -> None:
+        """Creates the record of a job that another Celery client sent, unless it exists. `trace`: of its message."""
         try:
             pools = pools_of(self._settings, job)
         except SettingsError:  # another worker may know the endpoint
             pools = ()
-        request = requests.create(job_id, job, self._endpoint(job.endpoint), pools, Sender.CELERY)
+        request = requests.create(job_id, job, self._endpoint(job.endpoint), pools, Sender.CELERY, trace)
         await self._run("jobs/create", **request, is_delivered=True)
 
     def lease(self, job_id: str) -> Lease:
@@ -99,8 +100,10 @@ class JobStore(RemoteStore, QueueStore):
         """Waits until `clock` shows Redis' time."""
         await self._with_retries(self.clock.ready)
 
-    async def claim(self, lease: Lease) -> JobRecord | None:
+    async def claim(self, lease: Lease, trace: TraceContext | None = None) -> JobRecord | None:
         """Claims a job and returns its record. The lease can be renewed until another worker claims the job.
+
+        `trace`: the context that the record gets if it has none.
 
         Returns None if the job has ended, another worker holds it, or it waits for its turn on its thread; it is
         dispatched when its wait has ended. Raises NoSuchJob, UnreadableRecord for a job that this worker now holds,
@@ -108,7 +111,11 @@ class JobStore(RemoteStore, QueueStore):
         """
         await self.read_clock()  # the deadline of the job is Redis' time
         outcome, *values = await self._run(
-            "jobs/claim", id=lease.job_id, owner=lease.owner, lease_s=self._settings.lease_s
+            "jobs/claim",
+            id=lease.job_id,
+            owner=lease.owner,
+            lease_s=self._settings.lease_s,
+            **(trace._asdict() if trace else {}),
         )
         if outcome == "missing":
             raise NoSuchJob(lease.job_id)

@@ -16,8 +16,7 @@ from threadmill.settings.endpoint import Endpoint
 from threadmill.surrogates import replace_surrogates
 from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall
-from threadmill_worker.retry import while_unconnected
-from threadmill_worker.tools.http import read_text
+from threadmill_worker.tools.http import read_text, send
 from threadmill_worker.tools.registry import ToolRegistry
 from threadmill_worker.tools.tool import Tool, ToolFailed, ToolsUnavailable, described
 
@@ -82,7 +81,7 @@ class ToolExecutor:
             content=call.arguments.encode(),
             headers={"Content-Type": "application/json"},
         )
-        reply: httpx.Response = await while_unconnected()(self._http.send, request, stream=True)
+        reply = await send(self._http, request)
         text = await read_text(reply, self._endpoint.reply_limit_bytes)
         if not reply.is_success:
             raise ToolFailed(f"HTTP {reply.status_code} {reply.reason_phrase}: {text.strip()}")

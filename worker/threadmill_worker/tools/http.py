@@ -21,6 +21,7 @@ from threadmill.settings.tools import PLACEHOLDER, HttpSettings
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
 from threadmill_worker.retry import while_unconnected
 from threadmill_worker.tools.tool import ToolFailed, slots
+from threadmill_worker.tracing.http_calls import http_call
 
 #: How long connecting may take, in seconds. The whole call has its own limit.
 CONNECT_S = 5.0
@@ -36,6 +37,14 @@ def connect() -> httpx.AsyncClient:
         timeout=httpx.Timeout(None, connect=CONNECT_S),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
+
+
+async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    """Sends a request, also again while there is no connection. The caller reads the body of the reply."""
+    with http_call(request.method, str(request.url), request.headers) as call:
+        reply: httpx.Response = await while_unconnected()(http.send, request, stream=True)
+        call.replied(reply.status_code)
+    return reply
 
 
 class HttpTool:
@@ -62,7 +71,7 @@ class HttpTool:
         self._check(arguments)
         request = self._request(arguments)
         async with self._slots:
-            reply: httpx.Response = await while_unconnected()(self._http.send, request, stream=True)
+            reply = await send(self._http, request)
             text = await read_text(reply, self._settings.reply_limit_bytes)
         status = f"HTTP {reply.status_code} {reply.reason_phrase}"
         if reply.has_redirect_location:

@@ -14,6 +14,7 @@ from threadmill.store.records import JobFilter
 from threadmill_cli.app import AsJson, Exit, note, write_json, write_line
 from threadmill_cli.command import examples
 from threadmill_cli.rendering.progress import Reporter, spent
+from threadmill_cli.rendering.speed import speed_lines
 from threadmill_cli.rendering.waiting import show_waits
 
 _POLL_EVERY_S = 0.5
@@ -39,13 +40,15 @@ def list_(as_json: AsJson = False) -> None:
 
 
 def show(name: Name, as_json: AsJson = False) -> None:
-    """Show a batch: jobs by state, tokens, cost, failures by kind."""
+    """Show a batch: jobs by state, tokens, cost, failures by kind, how fast it is and how long its jobs took."""
     client = Client()
-    batch, prices = client.batch(name), client.settings.prices
+    batch, prices, stats = client.batch(name), client.settings.prices, client.batch_stats(name)
     if as_json:
-        write_json(_summary(batch, prices))
+        write_json(_summary(batch, prices) | {"stats": stats.model_dump(mode="json", exclude={"name"})})
         return
     _write(batch, prices)
+    for label, value in speed_lines(batch, stats, client.store.now()):
+        write_line(f"{label:<12} {value}")
     if batch.open and (waits := _waits(client, _endpoint_of(client, name))):
         note(waits)
 

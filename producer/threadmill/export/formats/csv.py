@@ -13,16 +13,25 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  #
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?%?")
 
 
-def write(table: Table, file: TextIO, *, delimiter: str = ",", raw_cells: bool = False, bom: bool = False) -> None:
+def write(
+    table: Table,
+    file: TextIO,
+    *,
+    delimiter: str = ",",
+    raw_cells: bool = False,
+    bom: bool = False,
+    has_header: bool = True,
+) -> None:
     """Writes the table. Puts an apostrophe before texts that a spreadsheet would run as formulas, unless `raw_cells`.
 
-    `bom`: begin with a byte order mark, so that Excel recognises UTF-8.
+    `bom`: begin with a byte order mark, so that Excel recognises UTF-8. `has_header`: False continues a table.
     """
     clean = str if raw_cells else _without_formula
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\r\n")
     if bom:
         file.write("\ufeff")
-    writer.writerow([clean(column) for column in table.columns])
+    if has_header:
+        writer.writerow([clean(column) for column in table.columns])
     for row in table.rows():
         writer.writerow([clean(value) if isinstance(value, str) else _cell(value) for value in row])
 

@@ -13,7 +13,7 @@ from threadmill.export.results_reader import ResultLine, ResultsReader
 _LOCATION = ("path", "name", "row", "id", "custom_id")
 
 #: Columns of every table, so that one in which all documents failed looks like any other.
-_ALWAYS = (
+STANDARD_COLUMNS = (
     "state",
     "text",
     "failure.kind",
@@ -60,7 +60,7 @@ _MOST_COLUMNS = 2_000
 class Table:
     """Chosen columns of a results file."""
 
-    reader: ResultsReader
+    reader: Iterable[ResultLine]
     columns: Sequence[str]
 
     def rows(self) -> Iterator[list[Any]]:
@@ -84,9 +84,9 @@ def build_table(reader: ResultsReader, fields: Sequence[str] = ()) -> Table:
                 "Choose some with --fields, or use --format jsonl"
             )
     location = [name for name in _LOCATION if name in seen or name == "path"]
-    others = [name for name in seen if name not in {*_LOCATION, *_ALWAYS, *_ON_REQUEST}]
+    others = [name for name in seen if name not in {*_LOCATION, *STANDARD_COLUMNS, *_ON_REQUEST}]
     answers = [name for name in others if _below(name, "answer")]
-    known = [*location, *_ALWAYS, *(name for name in others if name not in answers), *answers]
+    known = [*location, *STANDARD_COLUMNS, *(name for name in others if name not in answers), *answers]
     return Table(reader, list(_chosen(fields, [*known, *_ON_REQUEST])) if fields else known)
 
 

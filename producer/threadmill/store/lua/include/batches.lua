@@ -16,5 +16,7 @@ end
 
 -- The keys that are kept as long as any job of the batch.
 function batches.keys(batch)
-  return {keys.batch(batch), keys.batch_jobs(batch), keys.batch_done(batch)}
+  return {
+    keys.batch(batch), keys.batch_jobs(batch), keys.batch_done(batch), keys.batch_failed(batch), keys.batch_stats(batch)
+  }
 end

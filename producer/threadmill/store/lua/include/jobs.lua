@@ -1,6 +1,8 @@
 -- include: clock, batches, slots, tenants
 local jobs = {}
 
+local EXPIRED_AT_ONCE = 10  -- entries that one script removes from a list because their jobs are no longer kept
+
 function jobs.has_ended(state)
   return state == 'succeeded' or state == 'failed' or state == 'cancelled'
 end
@@ -54,6 +56,13 @@ function jobs.set_format(id)
   if format < FORMAT then redis.call('HSET', keys.record(id), 'format', FORMAT) end
 end
 
+-- Sets the trace context that all attempts continue.
+function jobs.set_trace(id, request)
+  for _, field in ipairs({'traceparent', 'tracestate'}) do
+    if request[field] then redis.call('HSET', keys.record(id), field, request[field]) end
+  end
+end
+
 -- Sets fields of a job's record, and its timeline if the request has one, in one command.
 function jobs.set(request, ...)
   if request.timeline then
@@ -71,6 +80,13 @@ function jobs.count_interruption(id)
   if type(interruptions) ~= 'number' then return 0 end
   if interruptions >= 2 then redis.call('HSET', keys.record(id), 'own_process', 1) end
   return interruptions
+end
+
+-- Removes entries of jobs that are no longer kept from a list by the time of their end.
+function jobs.forget_expired(list, ttl_s)
+  local expired = redis.call('ZRANGEBYSCORE', list, '-inf', clock.now - ttl_s, 'LIMIT', 0, EXPIRED_AT_ONCE)
+  if #expired > 0 then redis.call('ZREM', list, unpack(expired)) end
+  redis.call('EXPIRE', list, ttl_s)
 end
 
 -- Removes the expiry of an open job, and of its batch.

@@ -1,5 +1,5 @@
 -- Takes the lease of a job. A job that waits stays queued; it is dispatched when its wait has ended.
--- request: id, owner, lease_s
+-- request: id, owner, lease_s, traceparent?, tracestate? (of the worker's own span: for a job that is not traced yet)
 -- reply: claimed, field, value, ... of the record | missing | the state of an ended job | leased: by another worker |
 --   waits | newer, its format: for a newer worker
 -- include: clock, jobs, turns, slots, queue
@@ -28,6 +28,7 @@ if not jobs.is_owned(id, owner) then  -- else this repeats a claim whose reply w
   if state == 'running' then jobs.count_interruption(id) end
   redis.pcall('HINCRBY', record, 'attempts', 1)
   redis.call('HSETNX', record, 'started_at', clock.text)
+  if request.traceparent and redis.call('HEXISTS', record, 'traceparent') == 0 then jobs.set_trace(id, request) end
   redis.call('ZADD', keys.leases, clock.now + request.lease_s, id)
   if state == 'queued' then jobs.change_state(id, 'queued', 'running') end
 end

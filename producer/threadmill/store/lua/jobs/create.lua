@@ -1,7 +1,7 @@
 -- Creates the record of a job; a known idempotency key or id finds the job that has it.
 -- request: id, job (JSON), digest, sender, flow, idempotency_key?, batch?, tenant?, turn? (the thread on which the job
 --   takes turns), not_before? (its start time), delay_s?, deadline_at?, callback? (JSON: its receiver), is_delivered?
---   (its message is being handled)
+--   (its message is being handled), traceparent?, tracestate?
 -- reply: created | found, id, state, digest
 -- include: clock, jobs, turns, queue
 
@@ -32,6 +32,7 @@ local not_before = request.not_before or (request.delay_s and clock.now + reques
 if not_before then redis.call('HSET', record, 'not_before', string.format('%.6f', not_before)) end
 if request.deadline_at then redis.call('HSET', record, 'deadline_at', string.format('%.6f', request.deadline_at)) end
 if request.callback then redis.call('HSET', record, 'callback', request.callback) end
+jobs.set_trace(id, request)
 jobs.change_state(id, nil, 'queued')
 jobs.keep(id)
 if not request.is_delivered then

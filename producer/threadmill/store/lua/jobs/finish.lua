@@ -1,12 +1,12 @@
 -- Ends a job: its result, state and counters, Celery's copy of the result, and what outlives the job.
 -- request: id, owner? (none: ends a queued job), state, result (packed), ttl_s, longest_ttl_s (of any job),
---   celery_key?, celery_result? (JSON: what Celery stores under this key), batch_counts, leftovers (a list of JSON),
---   stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON), pool?, tokens_used?, news?,
---   timeline? (packed)
+--   celery_key?, celery_result? (JSON: what Celery stores under this key), failure? (its kind), batch_counts,
+--   hour_counts, batch_stats (what is added to fields of the batch, the hour and the statistics of the batch),
+--   leftovers (a list of JSON), stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON),
+--   pool?, tokens_used?, news?, timeline? (packed)
 -- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it
--- include: clock, json, jobs, batches, tenants, turns, threads, slots, flows, queue, limits, callbacks, webhooks
-
-local EXPIRED_AT_ONCE = 10  -- jobs that leave the list of their state because they are no longer kept
+-- include: clock, json, jobs, batches, failures, stats
+-- include: tenants, turns, threads, slots, flows, queue, limits, callbacks, webhooks
 
 local id, ttl_s, record = request.id, request.ttl_s, keys.record(request.id)
 local from = jobs.state(id)
@@ -46,10 +46,7 @@ local function set_expiry()
   for _, key in ipairs({record, keys.live(id)}) do redis.call('EXPIRE', key, ttl_s) end
   redis.call('EXPIRE', keys.events(id), math.min(ttl_s, 60))  -- if somebody watches, or an older version made it
   if idempotency then redis.call('EXPIRE', keys.idempotency(idempotency), ttl_s) end
-  local ended = keys.jobs(request.state)
-  local expired = redis.call('ZRANGEBYSCORE', ended, '-inf', clock.now - ttl_s, 'LIMIT', 0, EXPIRED_AT_ONCE)
-  if #expired > 0 then redis.call('ZREM', ended, unpack(expired)) end
-  redis.call('EXPIRE', ended, ttl_s)
+  jobs.forget_expired(keys.jobs(request.state), ttl_s)
   if tenant then tenants.forget(tenant, request.longest_ttl_s) end
 end
 
@@ -84,6 +81,7 @@ local function count_in_batch()
     redis.pcall('HINCRBY', keys.batch(batch), field, number)
     if string.sub(field, 1, 7) == 'failed:' then redis.call('HSET', record, 'counted', field) end
   end
+  stats.count_in_batch(batch, request.state, request.batch_stats)
   redis.call('XADD', keys.batch_done(batch), '*', 'job', id, 'state', request.state)
   if not batches.has_open_jobs(batch) then close_batch() end
 end
@@ -101,6 +99,8 @@ if turn then
   if state == 'queued' then queue.add(following) end
 end
 callbacks.add_for_job(id, request.state)
+stats.count(request.hour_counts)
+if request.failure then failures.add(id, request.failure, batch, ttl_s) end
 if batch then count_in_batch() end
 if redis.call('EXISTS', keys.jobs('queued'), keys.jobs('running')) == 0 then
   redis.call('EXPIRE', keys.batches, request.longest_ttl_s)  -- otherwise a batch may be open

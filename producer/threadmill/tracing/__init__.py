@@ -1,0 +1,1 @@
+"""Traces of jobs with OpenTelemetry, the extra [otel]. For all above; imports log, errors, installation, secrets."""
