@@ -47,6 +47,8 @@ ELSEWHERE = {
     r"^celery multi": "writes into /var/log and /run; test_celery_multi.py runs it",
     r"--install-completion": "writes into the shell's start-up file, and asks which shell that is",
     r"^docker\b": "needs a Docker engine; test_compose.py and test_dockerfile.py run what they start",
+    r"^(kubectl|systemctl|journalctl)\b": "needs a cluster or systemd; tests/unit/deploy checks what they apply",
+    r"^(useradd|install|python3 -m venv /opt)\b": "changes the machine",
     r"^(git clone|cd )": "how a reader gets to where the commands run",
     r"^\./scripts/test": "runs this test",
     r"^\./scripts/(setup|demo)": "sets up .venv; .ci/run calls both",
@@ -116,6 +118,7 @@ class Reader:
         (folder / "bin").mkdir()
         (folder / "bin" / "redis-server").symlink_to(redis_server())
         self._gateway_url: str | None = None
+        self._batches: set[str] = set()
         self._worker = self._start_worker()
         self._settings_changed = False
         fields = {"redis_url": self._redis_url, "default_endpoint": "emulator"}
@@ -280,8 +283,8 @@ class Reader:
             r"(?<=redrive )JOB(\.\.\.|\b)": lambda: self._result("[[scenario=failed]]").job_id,
             r"\bJOB(\.\.\.|\b)": lambda: self._result("Hello").job_id,
             r"\bTHREAD(\.\.\.|\b)": lambda: str(self._result("Hello", keep_thread=True).thread_id),
-            r"(?<=batch )NAME|(?<=show )NAME|(?<=cancel )NAME|(?<=redrive )NAME|(?<=attach )NAME": lambda: self._batch(
-                "notes"
+            r"(?<=(?:batch|pause) )NAME|(?<=show )NAME|(?<=cancel )NAME|(?<=redrive )NAME|(?<=attach )NAME": (
+                lambda: self._batch("notes")
             ),
         }.items():
             if re.search(shown, text):
@@ -300,7 +303,9 @@ class Reader:
         return str(made.raise_for_status().json()["id"])
 
     def _batch(self, name: str) -> str:
-        self._result("Hello", batch=name)
+        if name not in self._batches:  # a page may have paused it
+            self._batches.add(name)
+            self._result("Hello", batch=name)
         return name
 
     def _start(self, name: str, command: list[str], environment: Mapping[str, str], ready: str) -> Child:
