@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
@@ -164,15 +164,18 @@ def _fork_exec(args: Any, executables: Any, close_fds: Any, keep: Any, cwd: Any,
         if env is not None:
             environment = dict(os.fsdecode(each).split("=", 1) for each in env)
         streams = [number if given == -1 else given for number, given in enumerate((stdin, stdout, stderr))]
-        _become(command, os.fsdecode(cwd) if cwd else os.getcwd(), environment, streams)
+        passed = set(keep) - {more[7]}  # without the pipe for errors, which exec would close
+        _become(command, os.fsdecode(cwd) if cwd else os.getcwd(), environment, streams, passed)
     return pid
 
 
-def _become(command: list[str], cwd: str, environment: dict[str, str], streams: Sequence[int]) -> NoReturn:
-    """Does what exec and the start of Python would do, then runs the command."""
+def _become(
+    command: list[str], cwd: str, environment: dict[str, str], streams: Sequence[int], passed: Collection[int] = ()
+) -> NoReturn:
+    """Does what exec and the start of Python would do, then runs the command. `passed`: files that stay open."""
     code = 1
     try:
-        _reset(cwd, environment, streams)
+        _reset(cwd, environment, streams, passed)
         code = _run(command)
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -181,7 +184,7 @@ def _become(command: list[str], cwd: str, environment: dict[str, str], streams: 
         os._exit(code)
 
 
-def _reset(cwd: str, environment: dict[str, str], streams: Sequence[int]) -> None:
+def _reset(cwd: str, environment: dict[str, str], streams: Sequence[int], passed: Collection[int]) -> None:
     REDACTOR.__init__()  # a new process knows no secrets
     credentials._warn_of_whitespace.cache_clear()
     signal.set_wakeup_fd(-1)
@@ -194,7 +197,11 @@ def _reset(cwd: str, environment: dict[str, str], streams: Sequence[int]) -> Non
     os.environ.update(environment)
     for number, stream in enumerate([os.dup(stream) for stream in streams]):
         os.dup2(stream, number)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    first = 3
+    for number in sorted(passed):
+        os.closerange(first, number)
+        first = number + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.__stderr__ = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115

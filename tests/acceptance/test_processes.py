@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.acceptance.site import PATIENCE_S, THREADMILL, WORKER, until
 
 from threadmill import JobState
+from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.acceptance
 
@@ -155,3 +158,30 @@ def test_ctrl_c_in_a_terminal_is_no_second_signal(site):
         supervisor.kill()
         supervisor.wait()
         os.close(terminal)
+
+
+def test_both_processes_on_one_port(site):
+    """Probes and scrapes ask the supervisor; a process that is started again is on the same page."""
+    port = free_port()
+    variables = {"THREADMILL_WORKER_MONITORING_HOST": "127.0.0.1"}
+    site.begin_worker((*TWO, "--metrics-port", str(port), "--health-port", str(port)), **variables)
+    members = until(lambda: len(found := pids(site)) == 2 and found, "both processes run")
+    site.await_results(site.enqueue(f"Question {n}" for n in range(20)), PATIENCE_S)
+
+    def page(path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as reply:
+            return reply.read().decode()
+
+    def claims():
+        families = text_string_to_metric_families(page("/metrics"))
+        [found] = [family for family in families if family.name == "threadmill_claims"]
+        return {sample.labels["process"]: sample.value for sample in found.samples}
+
+    until(lambda: sum(claims().values()) == 20 and claims().keys() == {"1", "2"}, "all claims are counted")
+    assert json.loads(page("/livez"))["processes"].keys() == {"1", "2"}
+    os.kill(min(members), signal.SIGKILL)
+    until(lambda: len(pids(site) - members) == 1, "a new process runs")
+    until(
+        lambda: all(each["status"] == "ok" for each in json.loads(page("/readyz"))["processes"].values()), "it is ready"
+    )
+    assert min(claims().values()) == 0, "the new process counts from the start"

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import socket
 import sys
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from threadmill.errors import SettingsError
 from threadmill.secrets import redaction
 from threadmill.settings.processes import AUTO, number_or_auto
 from threadmill.settings.settings import Settings
+from threadmill_worker.monitoring.processes import ProcessesMonitoring
 from threadmill_worker.supervisor.cores import usable_cores
 from threadmill_worker.supervisor.supervised import follow_supervisor
 from threadmill_worker.supervisor.supervisor import Supervisor
@@ -24,7 +26,10 @@ def main() -> int:
     parser.add_argument("--processes", help="a number, or auto: one per core (default: the setting, which is 1)")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("-n", "--name", help="node name in Celery's monitors (default: a unique one)")
+    parser.add_argument("--metrics-port", type=_port, help="serve /metrics on this port (default: the setting)")
+    parser.add_argument("--health-port", type=_port, help="answer probes on this port (default: the setting)")
     parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)  # a process of a supervisor
+    parser.add_argument("--monitoring-fd", type=int, help=argparse.SUPPRESS)  # the socket for its pages
     options = parser.parse_args()
     if options.concurrency is not None and options.concurrency < 1:  # Celery would take 0 for its default
         parser.error("--concurrency must be at least 1")
@@ -37,6 +42,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"threadmill: {error}\n")
         return 2
+    settings = settings.model_copy(update=_ports(options))
     if options.supervised:
         follow_supervisor()
         return _work(settings, options)
@@ -54,8 +60,22 @@ def _work(settings: Settings, options: argparse.Namespace) -> int:
         arguments += ["--concurrency", str(options.concurrency)]
     if options.name:
         arguments += ["--hostname", options.name]
-    make_worker_app(settings, is_supervised=options.supervised).worker_main(arguments)
+    inherited = None if options.monitoring_fd is None else socket.socket(fileno=options.monitoring_fd)
+    make_worker_app(settings, is_supervised=options.supervised, monitoring_socket=inherited).worker_main(arguments)
     return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65_535:
+        raise ValueError
+    return port
+
+
+def _ports(options: argparse.Namespace) -> dict[str, int]:
+    """Returns the settings that the options replace."""
+    given = {"worker_metrics_port": options.metrics_port, "worker_health_port": options.health_port}
+    return {name: port for name, port in given.items() if port is not None}
 
 
 def _supervise(settings: Settings, options: argparse.Namespace, count: int) -> int:
@@ -68,7 +88,15 @@ def _supervise(settings: Settings, options: argparse.Namespace, count: int) -> i
     command = [sys.executable, "-m", "threadmill_worker", "--supervised", "--log-level", options.log_level]
     command += ["--concurrency", str(concurrency)]
     names = _names(options.name, count) if options.name else [()] * count
-    return Supervisor([[*command, *name] for name in names]).run()
+    ports = {"--metrics-port": settings.worker_metrics_port, "--health-port": settings.worker_health_port}
+    command += [part for option, port in ports.items() if port for part in (option, str(port))]
+    try:
+        monitoring = ProcessesMonitoring(settings, count)
+    except SettingsError as error:
+        sys.stderr.write(f"threadmill: {error}\n")
+        return 2
+    commands = [[*command, *name] for name in names]
+    return Supervisor(commands, [each.fileno() for each in monitoring.sockets]).run()
 
 
 def _names(name: str, count: int) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -35,6 +35,11 @@ from threadmill_worker.maintenance.heartbeats import Heartbeats
 from threadmill_worker.maintenance.sweep import Sweep
 from threadmill_worker.maintenance.uploads import Uploads
 from threadmill_worker.maintenance.webhooks import Webhooks
+from threadmill_worker.monitoring.consumption import Consumption
+from threadmill_worker.monitoring.health import Facts
+from threadmill_worker.monitoring.memory import resident_bytes
+from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
+from threadmill_worker.monitoring.pulse import Pulse
 from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.callbacks import CallbackStore
 from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost, NoSuchJob
@@ -60,33 +65,48 @@ SELF_CHECK_S = 5.0
 
 
 class WorkerProcess:
-    """Runs jobs and the periodic steps of a worker. Create and use it inside one event loop."""
+    """Runs jobs and the periodic steps of a worker. Create and use it inside one event loop.
 
-    def __init__(self, settings: Settings) -> None:
+    `metrics`: what counts its jobs. `heard_at`: when Celery's consumer last had a reply to its question for messages,
+    by the monotonic clock; default: nobody knows.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics = UNCOUNTED,
+        heard_at: Callable[[], float | None] | None = None,
+    ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._settings = settings
+        self._metrics = metrics
+        self._consumption = Consumption(heard_at, settings.deaf_limit_s) if heard_at else None
+        self.pulse = Pulse()
         self._job_store = JobStore(settings, self.name)
         self._clock = self._job_store.clock
         self._started_at: datetime | None = None  #: by Redis' clock; None before the first heartbeat
         self._events = EventPublisher(self._job_store.publish, self._job_store.is_followed)
         self._webhook_store = WebhookStore(settings, self.name)
-        self._contexts = Contexts(settings, registry.load(settings), self._job_store, self._events, self._webhook_store)
+        tools = registry.load(settings)
+        self._contexts = Contexts(settings, tools, self._job_store, self._events, self._webhook_store, metrics)
         lane_store = LaneStore(settings, self.name, self._job_store.redis, self._clock.now)
-        self._attempts = Attempts(self._job_store, self._contexts, lane_store)
+        self._attempts = Attempts(self._job_store, self._contexts, lane_store, metrics)
         self._own_processes = OwnProcesses(settings, self._job_store, self._attempts)
         self._runs: set[asyncio.Task[Any]] = set()
         self._heartbeats = Heartbeats(settings.lease_s)
         self._left_alone: set[str] = set()  #: ids of the jobs that only newer workers can run
-        self._sweep = Sweep(settings, self._job_store, self._contexts, self._heartbeats)
+        self._sweep = Sweep(settings, self._job_store, self._contexts, self._heartbeats, metrics)
         self._lane = BatchLane(settings, lane_store, self._contexts, self._clock)
         callback_store = CallbackStore(settings, self._job_store.redis)
-        self._callbacks = Callbacks(settings, callback_store, self._job_store, self._clock.now)
+        self._callbacks = Callbacks(settings, callback_store, self._job_store, self._clock.now, metrics)
         upload_store = UploadStore(settings, self._job_store.redis, self._clock)
         self._uploads = Uploads(settings, upload_store, self._clock)
         webhooks = Webhooks(self._webhook_store, self._attempts, self._lane)
         self._closing = False
         self._last_job_at = time.monotonic()
+        self._was_deaf = False
         self._periodic = [
+            repeat(0, self.pulse.beat),
             repeat(heartbeat_s(settings), self._heartbeat),
             repeat(settings.sweep_interval_s, self._sweep.once),
             repeat(settings.sweep_interval_s, self._sweep.clean_up),
@@ -178,6 +198,7 @@ class WorkerProcess:
         if record is None:
             log.debug("delivery ignored", job_id=job_id, reason="it has ended, waits for its turn, or runs elsewhere")
             return await self._job_store.result(job_id)
+        self._metrics.job_claimed()
         span.claimed(record)
         is_late = expires_at is not None and expires_at < self._clock.moment()
         return await self._attempts.run(lease, self._execute(lease, record, is_late))
@@ -244,6 +265,7 @@ class WorkerProcess:
             except LeaseLost:
                 pass  # it has been claimed, or has ended
             else:
+                self._metrics.job_ended(result)
                 log.info("job finished", job_id=job_id, **end_of(result))
                 return True
         if running:
@@ -284,19 +306,65 @@ class WorkerProcess:
             format=FORMAT,
             left_alone=len(self._left_alone),
             clock_skew_s=round(self._clock.skew_s, 3),
+            memory_bytes=resident_bytes(),
+            is_consuming=self.is_consuming,
+        )
+
+    @property
+    def is_consuming(self) -> bool | None:
+        """Whether Celery's consumer takes messages; None: not known."""
+        return self._consumption.is_consuming if self._consumption else None
+
+    @property
+    def slots(self) -> tuple[int, int]:
+        """How many slots are busy, and how many there are."""
+        return len(self._runs), self._settings.concurrency
+
+    def facts(self) -> Facts:
+        """What probes are told. Any thread can call it."""
+        return Facts(
+            worker=self.name,
+            loop_silent_s=self.pulse.silent_s,
+            redis_silent_s=self._heartbeats.silent_s,
+            is_consuming=self.is_consuming,
+            consumer_silent_s=self._consumption.silent_s if self._consumption else 0.0,
+            endpoints=self._contexts.ready,
+            is_stopping=self._closing,
         )
 
     async def _heartbeat(self) -> None:
-        """Renews the leases of this process, offers its free slots, and updates its entry in the list of workers."""
-        free_slots = None if self._closing else max(0, self._settings.concurrency - len(self._runs))
-        self._events.follow(await self._attempts.renew(free_slots))
+        """Renews the leases of this process, offers its free slots, and updates its entry in the list of workers.
+
+        A deaf worker offers no slot.
+        """
+        free = max(0, self._settings.concurrency - len(self._runs))
+        is_deaf = self.is_consuming is False
+        self._events.follow(await self._attempts.renew(None if self._closing else 0 if is_deaf else free))
+        if self._consumption is not None:
+            self._consumption.look(has_free_slot=free > 0)
+            self._note_deafness()
         await self._job_store.announce(self._entry())
         self._heartbeats.record()
+
+    def _note_deafness(self) -> None:
+        is_deaf = self.is_consuming is False
+        if is_deaf and not self._was_deaf:
+            log.error(
+                "worker is deaf",
+                reason="Celery's consumer takes no messages although slots are free",
+                restart_in_s=round(max(0.0, self._settings.idle_restart_s - self._settings.deaf_limit_s)),
+            )
+        elif self._was_deaf and not is_deaf:
+            log.info("worker is no longer deaf")
+        self._was_deaf = is_deaf
 
     async def _check_itself(self) -> None:
         """Ends a worker that cannot work, so that its supervisor starts a new one."""
         if (away_s := self._heartbeats.silent_s) > self._settings.redis_outage_tolerance_s:
             give_up(f"Redis has been unavailable for {away_s:.0f} s")
+        deaf_s = self._consumption.silent_s if self._consumption else 0.0
+        if self.is_consuming is False and deaf_s > self._settings.idle_restart_s:
+            give_up(f"Celery's consumer has taken no messages for {deaf_s:.0f} s")
         now = time.monotonic()
         if len(self._attempts) >= self._settings.concurrency or not await self._job_store.waiting():
             self._last_job_at = now  # no slot is free, or no job waits

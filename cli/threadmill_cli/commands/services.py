@@ -59,6 +59,21 @@ def worker(
             "Default: the setting `processes`, 1, without a supervisor.",
         ),
     ] = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65_535, metavar="N", help="Answer probes here: /livez, /readyz. Default: worker_health_port."
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65_535,
+            metavar="N",
+            help="Serve /metrics for Prometheus here; may be the port of --health-port. Default: worker_metrics_port.",
+        ),
+    ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="Lowest level of log lines to write.")] = "info",
     name: Annotated[
         str | None,
@@ -78,6 +93,9 @@ def worker(
         options += ["--concurrency", str(concurrency)]
     if processes is not None:
         options += ["--processes", processes]
+    for option, port in (("--health-port", health_port), ("--metrics-port", metrics_port)):
+        if port is not None:
+            options += [option, str(port)]
     _exec([*program("worker"), *options])
 
 

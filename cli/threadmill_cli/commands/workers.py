@@ -12,6 +12,9 @@ from threadmill_cli.rendering.table import write_table
 from threadmill_cli.rendering.times import show_skew, show_span
 from threadmill_cli.rendering.waiting import show_awaited_pool, show_failing_endpoint, show_left_alone
 
+#: By whether the consumer takes messages.
+_STATES = {True: "ok", False: "deaf", None: "-"}
+
 
 def add_to(app: typer.Typer) -> None:
     app.command(epilog=examples("threadmill workers", "threadmill workers --json"))(workers)
@@ -25,7 +28,10 @@ def workers(as_json: AsJson = False) -> None:
         write_json([worker.model_dump(mode="json") for worker in alive])
         return
     now = client.store.now()
-    write_table(("worker", "jobs", "up", "seen", "version", "endpoints"), [_row(worker, now) for worker in alive])
+    write_table(
+        ("worker", "state", "jobs", "memory", "up", "seen", "version", "endpoints"),
+        [_row(worker, now) for worker in alive],
+    )
     if not alive:
         note("no worker is alive; start one: threadmill worker")
     count = client.store.dead_letter_count()
@@ -34,6 +40,10 @@ def workers(as_json: AsJson = False) -> None:
     for pool in client.awaited_pools():
         note(show_awaited_pool(pool))
     for worker in alive:
+        if worker.is_consuming is False:
+            note(
+                f"{worker.name}: it is deaf: Celery's consumer takes no messages; it restarts by itself, or restart it"
+            )
         if worker.left_alone:
             note(show_left_alone(worker))
         for failing in worker.failing_endpoints:
@@ -45,7 +55,9 @@ def workers(as_json: AsJson = False) -> None:
 def _row(worker: Worker, now: datetime) -> list[str]:
     return [
         worker.name,
+        _STATES[worker.is_consuming],
         f"{worker.jobs}/{worker.concurrency}",
+        f"{worker.memory_bytes / 1_000_000:,.0f} MB" if worker.memory_bytes else "-",
         show_span(now - worker.started_at) if worker.started_at else "-",
         f"{show_span(now - worker.seen_at)} ago",
         worker.version or "-",

@@ -97,14 +97,21 @@ WORKER = _by_name(
     ),
     _counter(
         "http_requests",
-        "Calls to servers; `status`: 2xx, an error's status, timeout or connection.",
+        "Calls to servers; `status`: 2xx, the status of an error, timeout, connection or cancelled.",
         "endpoint",
         "status",
     ),
     _histogram(
-        "http_request_duration", "How long calls to servers took, apart from event streams.", _OF_CALLS, "endpoint"
+        "http_request_duration",
+        "How long calls to servers took; of an event stream, until its first event.",
+        _OF_CALLS,
+        "endpoint",
     ),
-    _counter("rate_limited", "Starts that a server refused because of a rate limit.", "endpoint"),
+    _counter(
+        "rate_limited",
+        "Calls that a server refused, and runs that it ended, because of a rate limit or an overload.",
+        "endpoint",
+    ),
     _counter("limit_wait_seconds", "How long ended jobs have waited for limits of servers.", "endpoint"),
     _counter("tool_calls", "Tool calls; `outcome`: ok, failed or timeout.", "tool", "outcome"),
     _counter("tokens", "Tokens of ended jobs; `kind`: prompt or completion.", "endpoint", "model", "kind"),

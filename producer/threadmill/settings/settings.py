@@ -48,6 +48,8 @@ from threadmill.settings.suggestions import closest
 from threadmill.settings.supports import Supports
 from threadmill.settings.tools import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
 
 class Settings(BaseSettings):
     """All settings. Use `Settings.load()` to read them."""
@@ -89,6 +91,10 @@ class Settings(BaseSettings):
     max_attempts: PositiveInt = 3  #: a job fails after so many processes in a row died while they ran it
     cleanup_attempts: PositiveInt = 10  #: attempts to delete a remote object; then it is only listed
     idle_restart_s: PositiveFloat = 120  #: a worker exits if it gets no job for this long although jobs wait
+    deaf_limit_s: PositiveFloat = 15  #: a worker is deaf if its consumer takes no messages for this long
+    worker_health_port: Port | None = None  #: where workers answer probes: /livez, /readyz
+    worker_metrics_port: Port | None = None  #: where workers have /metrics; it may be the same port
+    worker_monitoring_host: str = "0.0.0.0"  #: the address of these ports; `::` for IPv6 too
     result_ttl_s: PositiveInt = 7 * 86400  #: how long a succeeded job is kept
     failed_ttl_s: PositiveInt = 30 * 86400  #: how long a failed or cancelled job is kept
     callback_hosts: tuple[str, ...] = ()  #: hosts and networks (CIDR) that callbacks may reach although not public

@@ -153,7 +153,7 @@ def test_workers_lists_those_that_are_alive(cli, settings, store):
     [worker] = json.loads(cli("workers", "--json").stdout)
     assert (worker["concurrency"], worker["endpoints"], worker["version"]) == (20, ["emulator"], threadmill.__version__)
     header, line = cli("workers").stdout.splitlines()
-    assert header.split() == ["worker", "jobs", "up", "seen", "version", "endpoints"]
+    assert header.split() == ["worker", "state", "jobs", "memory", "up", "seen", "version", "endpoints"]
     assert line.startswith(worker["name"])
 
 

@@ -96,7 +96,8 @@ def test_each_process_has_its_own_node_name(monkeypatch, name, names):
     commands = []
 
     class Noted:
-        def __init__(self, given):
+        def __init__(self, given, sockets):
+            assert sockets == []
             commands.extend(given)
 
         def run(self):

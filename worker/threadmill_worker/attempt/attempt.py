@@ -38,10 +38,12 @@ from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving,
 from threadmill_worker.lifecycle.observations import (
     ENDED,
     Limited,
+    NotSent,
     Observation,
     OutputReady,
     RunChanged,
     ToolCall,
+    Unknown,
 )
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import CurrentRun, Outcome, Progress
@@ -197,6 +199,8 @@ class Attempt:
         context.spans.sends(action, self._progress)
         seen = await within(limit_s, context.driver.do(action, self._progress))
         context.pool.replied(action, seen, sent_at, context.driver)
+        if isinstance(seen, NotSent | Unknown) and seen.is_refusal:
+            context.metrics.start_refused(context.spec.endpoint)
         return seen
 
     async def _create(self, action: Making) -> Observation:
@@ -277,6 +281,7 @@ class Attempt:
         if self._progress.limited_runs > before.limited_runs and self._progress.limited is not None:
             started_at = before.run.started_at if before.run else self._clock()
             self._context.pool.run_limited(self._progress.limited.reason, started_at)
+            self._context.metrics.start_refused(self._context.spec.endpoint)
         self._changed(before)
 
     def _changed(self, before: Progress) -> None:
@@ -351,6 +356,8 @@ class Attempt:
         with self._context.spans.finishing():
             await self._job_store.finish(self._lease, result, leftovers, kept, remains, left, sender, timeline)
         self._report.log.info("job finished", **end_of(result), leftovers=len(progress.leftovers))
+        if (ended_at := self._context.polling.ended_at) is not None:
+            self._context.metrics.result_stored(self._context.spec.endpoint, self._clock() - ended_at)
         return result
 
     @property

@@ -24,6 +24,7 @@ from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.attempt.tasks import stop
 from threadmill_worker.attempt.timeline import AttemptTimeline
 from threadmill_worker.lifecycle.actions import LANDING_S
+from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost, LeftPool
 
@@ -86,8 +87,11 @@ class _Held:
 class Attempts:
     """`handed_back`: how many jobs this process has returned to the queue."""
 
-    def __init__(self, job_store: JobStore, contexts: Contexts, lane_store: LaneStore) -> None:
+    def __init__(
+        self, job_store: JobStore, contexts: Contexts, lane_store: LaneStore, metrics: Metrics = UNCOUNTED
+    ) -> None:
         self.handed_back = 0
+        self._metrics = metrics
         self._job_store = job_store
         self._contexts = contexts
         self._lane_store = lane_store
@@ -106,8 +110,12 @@ class Attempts:
         task = asyncio.create_task(execute, name=lease.job_id)  # the watchdog logs the name
         self._held[lease.job_id] = _Held(lease, task)
         try:
-            return await self._await_end(lease, task)
+            result = await self._await_end(lease, task)
+            if result is not None:
+                self._metrics.job_ended(result)
+            return result
         except LeaseLost:
+            self._metrics.lease_lost()
             log.warning("lease lost", job_id=lease.job_id)
             return None
         finally:
@@ -221,6 +229,7 @@ class Attempts:
             if not await self._job_store.hand_back(lease, held.calls, left):
                 raise LeaseLost(lease.job_id)
             self.handed_back += 1
+            self._metrics.job_handed_back()
             log.info("job handed back", job_id=lease.job_id)
         except RedisError as error:
             log.warning("job not handed back: its lease will expire", job_id=lease.job_id, reason=reply_of(error))

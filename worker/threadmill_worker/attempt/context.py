@@ -30,6 +30,7 @@ from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane
 from threadmill_worker.limits.job_pool import JobPool
 from threadmill_worker.live import EventBuffer, EventPublisher
+from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 from threadmill_worker.store.durations import DurationStore
 from threadmill_worker.store.jobs import JobStore
 from threadmill_worker.store.webhooks import WebhookStore
@@ -58,6 +59,7 @@ class AttemptContext:
     may_go_elsewhere: bool = False  #: another endpoint may run the job
     polling: JobPolling = field(default_factory=JobPolling)
     spans: RunSpans = field(default_factory=RunSpans)
+    metrics: Metrics = UNCOUNTED
 
 
 class _Open(NamedTuple):
@@ -79,6 +81,7 @@ class Contexts:
         job_store: JobStore,
         live: EventPublisher,
         webhooks: WebhookStore | None = None,
+        metrics: Metrics = UNCOUNTED,
     ) -> None:
         settings.check_keys()
         self._settings = settings
@@ -89,6 +92,7 @@ class Contexts:
         self._transfer = FileTransfer(ArtifactStore(settings.artifacts, settings.artifact_limit_bytes))
         self._live = live
         self._webhooks = webhooks
+        self._metrics = metrics
         self._open: dict[tuple[str, str | None], _Open] = {}  #: by endpoint and variable with the key
 
     @property
@@ -109,7 +113,8 @@ class Contexts:
             self._settings.queue, spec.job, connection.endpoint, spec.assistant, spec.model, spec.instructions
         )
         pool = self._pool(record, spec)
-        return AttemptContext(spec, driver, executor, limits, events, pool, elsewhere, polling, RunSpans(subject))
+        spans, metrics = RunSpans(subject), self._metrics
+        return AttemptContext(spec, driver, executor, limits, events, pool, elsewhere, polling, spans, metrics)
 
     async def batch_request(self, record: JobRecord, progress: Progress) -> dict[str, Any] | None:
         """Returns the job's next run as a request of the Batch API. None: the batch lane does not start it."""
@@ -147,10 +152,11 @@ class Contexts:
         """When to poll the runs of a job. Nothing is learned in a lane: what runs take there depends on the hour."""
         has_webhooks = self._webhooks is not None and self._webhooks.has(spec.endpoint)
         arriving = partial(self._webhooks.are_arriving, spec.endpoint) if self._webhooks and has_webhooks else None
+        ran = partial(self._metrics.run_ended, spec.endpoint)
         if spec.job.lane is not None:
-            return JobPolling(arriving=arriving)
+            return JobPolling(arriving=arriving, ran=ran)
         name = f"{spec.endpoint}/{spec.assistant}/{spec.model or ''}"
-        return JobPolling(await self._durations.plan(name), partial(self._durations.add, name), arriving)
+        return JobPolling(await self._durations.plan(name), partial(self._durations.add, name), arriving, ran)
 
     async def _resolve(self, record: JobRecord) -> JobSpec:
         with raising_not_served():
@@ -164,8 +170,9 @@ class Contexts:
         variable = key or next(iter(endpoint.key_variables), None)
         if (name, variable) not in self._open:
             _check_keys(name, endpoint, variable)
-            executor = ToolExecutor(self._registry, endpoint, endpoint.read_key(variable))
-            self._open[name, variable] = _Open(Connection.open(name, endpoint, self._transfer, variable), executor)
+            executor = ToolExecutor(self._registry, endpoint, endpoint.read_key(variable), self._metrics)
+            connection = Connection.open(name, endpoint, self._transfer, variable, self._metrics)
+            self._open[name, variable] = _Open(connection, executor)
         return self._open[name, variable]
 
     async def close(self) -> None:

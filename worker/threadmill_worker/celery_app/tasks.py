@@ -40,6 +40,7 @@ from threadmill_worker.celery_app.options import refusal
 from threadmill_worker.celery_app.pool import Ending
 from threadmill_worker.celery_app.request import JobCancelled, JobFailed, result_backend
 from threadmill_worker.event_loop import new_event_loop
+from threadmill_worker.monitoring.monitoring import Monitoring
 from threadmill_worker.process import WorkerProcess
 from threadmill_worker.watchdog import Watchdog
 
@@ -55,10 +56,13 @@ _SHOWN = 200
 _RIGHT_CALL = f'send one job: send_task("{TASK}", args=[{{"prompt": "..."}}]), or kwargs={{"job": {{"prompt": "..."}}}}'
 
 
-def make_worker_app(settings: Settings, *, is_supervised: bool = False) -> Celery:
+def make_worker_app(
+    settings: Settings, *, is_supervised: bool = False, monitoring_socket: socket.socket | None = None
+) -> Celery:
     """Returns the Celery app of a worker, with its task. Make at most one per Python process.
 
     `is_supervised`: a second signal has no effect, because the supervisor, and systemd, may both send the first one.
+    `monitoring_socket`: where to answer probes and scrapes, if the supervisor has the ports for them.
     """
     transport.install()
     app = make_app(settings)
@@ -71,7 +75,7 @@ def make_worker_app(settings: Settings, *, is_supervised: bool = False) -> Celer
         worker_send_task_events=True,  # so that monitors see jobs without `celery control enable_events`
     )
     app.Worker = app.subclass_with_self(_Worker, name="Worker")
-    runtime = _Runtime(app, settings, is_supervised)
+    runtime = _Runtime(app, settings, is_supervised, monitoring_socket)
     control.cancel_by(runtime.cancel)
     pool.start_by(runtime.start)
 
@@ -171,13 +175,16 @@ class _Worker(Worker):
 class _Runtime:
     """The event loop and its WorkerProcess, from the start of the Celery worker to its end."""
 
-    def __init__(self, app: Celery, settings: Settings, is_supervised: bool) -> None:
+    def __init__(
+        self, app: Celery, settings: Settings, is_supervised: bool, monitoring_socket: socket.socket | None
+    ) -> None:
         self._app = app
         self._settings = settings
         self._is_supervised = is_supervised
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True)
         self._watchdog = Watchdog(self._loop, self._thread, settings.blocked_limit_s)
+        self._monitoring_socket = monitoring_socket
         self._process: WorkerProcess | None = None
         self._closed: Future[None] | None = None
         self._tracing = Tracing()
@@ -236,13 +243,15 @@ class _Runtime:
         self._loop.set_default_executor(ThreadPoolExecutor(self._settings.concurrency, "blocking"))
         self._thread.start()
         try:
-            self._process = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+            monitoring = Monitoring(self._settings, self._monitoring_socket)
+            self._process = asyncio.run_coroutine_threadsafe(self._open(monitoring), self._loop).result()
         except SettingsError as error:
             _end(str(error))
+        monitoring.serve(self._process.facts, lambda: self.process.slots, lambda: self.process.pulse.lag_s)
         self._watchdog.start()  # only now: importing the modules of tools blocks the event loop
 
-    async def _open(self) -> WorkerProcess:
-        return WorkerProcess(self._settings)
+    async def _open(self, monitoring: Monitoring) -> WorkerProcess:
+        return WorkerProcess(self._settings, monitoring.metrics, transport.heard_at)
 
     def _ready(self, sender: Any, **_: Any) -> None:
         """Logs the start once Celery handles signals: a script that waits for this line can then stop the worker."""

@@ -7,6 +7,7 @@ An item that cannot be decoded would also end the worker. Here it is logged and 
 show its content, which may be a prompt.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -36,6 +37,18 @@ KEPT = 100
 
 _OPTION = "dead_letters"
 
+_heard_at: float | None = None
+
+
+def heard_at() -> float | None:
+    """Returns when this process last had a reply to its question for messages, by the monotonic clock; None: never."""
+    return _heard_at
+
+
+def _note_reply() -> None:
+    global _heard_at
+    _heard_at = time.monotonic()
+
 
 class Undeliverable(ValueError):
     """The message cannot become a job. The text says why, without quoting the message."""
@@ -48,8 +61,10 @@ class Client(redis.Redis):
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
         reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
-        if command_name == "BRPOP" and reply:
-            self.item = reply[1]
+        if command_name == "BRPOP":
+            _note_reply()
+            if reply:
+                self.item = reply[1]
         return reply
 
 

@@ -1,5 +1,6 @@
 """Makes single calls, counts them, and returns their replies as JSON objects without secrets."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -23,13 +24,19 @@ class Reply(NamedTuple):
 
 
 class Api:
-    """The calls to one server for one job. `calls`: how many were made. `headers`: those of the last reply, if any."""
+    """The calls to one server for one job. `calls`: how many were made. `headers`: those of the last reply, if any.
 
-    def __init__(self, client: Client, endpoint: Endpoint) -> None:
+    `called` receives how each call ended, and how many seconds it took: see Metrics.called.
+    """
+
+    def __init__(
+        self, client: Client, endpoint: Endpoint, called: Callable[[str, float], None] = lambda *_: None
+    ) -> None:
         self.sdk = client.sdk
         self.http = client.http
         self.endpoint = endpoint
         self.calls = 0
+        self._called = called
         self.headers: Mapping[str, str] = {}
 
     @contextmanager
@@ -37,11 +44,23 @@ class Api:
         """Counts the call that is made inside, and keeps the headers of its reply if that is an error."""
         self.calls += 1
         self.headers = {}
+        began_at, status = time.perf_counter(), "2xx"
         try:
             yield
         except openai.APIStatusError as error:
-            self.headers = error.response.headers
+            self.headers, status = error.response.headers, str(error.status_code)
             raise
+        except (openai.APITimeoutError, TimeoutError):
+            status = "timeout"
+            raise
+        except Exception:
+            status = "connection"
+            raise
+        except BaseException:
+            status = "cancelled"
+            raise
+        finally:
+            self._called(status, time.perf_counter() - began_at)
 
     async def call(self, request: Awaitable[Any]) -> Reply:
         """Makes a call of `http`, or of the SDK's `with_raw_response`. Raises NotTheApi, openai.OpenAIError."""

@@ -16,6 +16,7 @@ from threadmill.store.callback_records import Delivery, DeliveryState
 from threadmill_worker.callbacks.body import CONTENT_TYPES, batch_data, body, job_data
 from threadmill_worker.callbacks.post import Reply, post
 from threadmill_worker.callbacks.schedule import delay_s
+from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 from threadmill_worker.store.callbacks import CallbackStore
 from threadmill_worker.store.jobs import JobStore
 
@@ -29,8 +30,16 @@ SENDERS_OF_HOST = 10
 class Callbacks:
     """Sends callbacks for one worker process. `now`: Redis' time in seconds since 1970."""
 
-    def __init__(self, settings: Settings, store: CallbackStore, job_store: JobStore, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: CallbackStore,
+        job_store: JobStore,
+        now: Callable[[], float],
+        metrics: Metrics = UNCOUNTED,
+    ) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._store = store
         self._job_store = job_store
         self._now = now
@@ -95,6 +104,7 @@ class Callbacks:
             state = DeliveryState.DEAD if after_s is None else DeliveryState.PENDING
         if not await self._store.settle(delivery, state, reply.reason, reply.status, after_s):
             return
+        self._metrics.callback_sent("failed" if state is DeliveryState.PENDING else state.value)
         named = {"callback": delivery.id, delivery.kind: delivery.subject, "attempt": delivery.attempts}
         if state is DeliveryState.DELIVERED:
             log.info("callback delivered", **named)

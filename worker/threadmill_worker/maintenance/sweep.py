@@ -18,6 +18,7 @@ from threadmill_worker.drivers.driver import within
 from threadmill_worker.lifecycle.observations import Deleted, Observation
 from threadmill_worker.lifecycle.progress import Leftover
 from threadmill_worker.maintenance.heartbeats import Heartbeats
+from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 from threadmill_worker.store.jobs import JobStore, LeaseLost
 
 log = structlog.get_logger(__name__)
@@ -50,11 +51,13 @@ class Sweep:
         job_store: JobStore,
         contexts: Contexts,
         heartbeats: Heartbeats,
+        metrics: Metrics = UNCOUNTED,
     ) -> None:
         self._settings = settings
         self._job_store = job_store
         self._contexts = contexts
         self._heartbeats = heartbeats
+        self._metrics = metrics
         self._adopted = 0  #: of the queued jobs, as many were looked at
 
     async def once(self) -> None:
@@ -87,6 +90,7 @@ class Sweep:
                 if interruptions >= too_many:
                     await self._fail(job_id)
                 else:
+                    self._metrics.job_rescued()
                     log.warning("job rescued", job_id=job_id, interruptions=interruptions)
 
     async def _fail(self, job_id: str) -> None:
@@ -104,6 +108,7 @@ class Sweep:
             result = await self._job_store.fail_queued(record, exhausted(record.interruptions))
         except LeaseLost:
             return  # another worker has claimed it
+        self._metrics.job_ended(result)
         log.info("job finished", job_id=job_id, attempt=record.attempts, **end_of(result))
 
     async def _return_undelivered(self) -> None:

@@ -23,11 +23,14 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 class _Member:
     """One of the processes, through all its restarts. `number` counts from 1."""
 
-    def __init__(self, number: int, command: Sequence[str], ended: Callable[["_Member"], None]) -> None:
+    def __init__(
+        self, number: int, command: Sequence[str], inherited: Sequence[int], ended: Callable[["_Member"], None]
+    ) -> None:
         self.number = number
         self.process: subprocess.Popen[bytes] | None = None  #: None while it waits to be started again
         self.start_at = 0.0  #: by the monotonic clock, if `process` is None
-        self._command = command
+        self._inherited = inherited
+        self._command = [*command, *(f"--monitoring-fd={fd}" for fd in inherited)]
         self._ended = ended
         self._backoff = Backoff()
         self._started_at = 0.0
@@ -38,7 +41,9 @@ class _Member:
         try:
             # Ctrl-C in a terminal goes to a whole session; only the supervisor passes it on. No process inherits the
             # pipe of another one, so each sees the end of the supervisor.
-            self.process = subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)
+            self.process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, start_new_session=True, pass_fds=self._inherited
+            )
         except OSError as error:
             log.error("worker process not started", process=self.number, reason=str(error), again_in_s=self._postpone())
         else:
@@ -70,11 +75,18 @@ class _Member:
 
 
 class Supervisor:
-    """Runs one process for each command until a signal stops them. Use it once, in the main thread."""
+    """Runs one process for each command until a signal stops them. Use it once, in the main thread.
 
-    def __init__(self, commands: Sequence[Sequence[str]]) -> None:
+    `sockets`: the file descriptors that the processes inherit, one each, for their pages; empty: they have none.
+    """
+
+    def __init__(self, commands: Sequence[Sequence[str]], sockets: Sequence[int] = ()) -> None:
         self._events: SimpleQueue[int | _Member] = SimpleQueue()  # signal handlers may put into it
-        self._members = [_Member(number, each, self._events.put) for number, each in enumerate(commands, 1)]
+        inherited: list[list[int]] = [[each] for each in sockets] or [[] for _ in commands]
+        self._members = [
+            _Member(number, command, passed, self._events.put)
+            for number, (command, passed) in enumerate(zip(commands, inherited, strict=True), 1)
+        ]
         self._exit_code: int | None = None  #: None until the processes have been asked to stop
 
     def run(self) -> int:

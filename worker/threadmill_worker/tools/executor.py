@@ -16,6 +16,7 @@ from threadmill.settings.endpoint import Endpoint
 from threadmill.surrogates import replace_surrogates
 from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall
+from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 from threadmill_worker.tools.http import read_text, send
 from threadmill_worker.tools.registry import ToolRegistry
 from threadmill_worker.tools.tool import Tool, ToolFailed, ToolsUnavailable, described
@@ -24,8 +25,11 @@ from threadmill_worker.tools.tool import Tool, ToolFailed, ToolsUnavailable, des
 class ToolExecutor:
     """The tools of one endpoint, for all its jobs. `key`: sent to the plugin API."""
 
-    def __init__(self, registry: ToolRegistry, endpoint: Endpoint, key: str | None) -> None:
+    def __init__(
+        self, registry: ToolRegistry, endpoint: Endpoint, key: str | None, metrics: Metrics = UNCOUNTED
+    ) -> None:
         self._registry = registry
+        self._metrics = metrics
         self._endpoint = endpoint
         # base_url comes from the settings, so a job cannot choose where the key is sent.
         self._http = httpx.AsyncClient(
@@ -44,7 +48,7 @@ class ToolExecutor:
         limit_s = min(self._registry.timeout_of(call.name) or self._endpoint.tool_timeout_s, time_left_s)
         if limit_s <= 0:  # do not start it: a thread cannot be stopped
             return OutputReady(call.id, _failed(call, "there was no time left for it"), False)
-        reusable = False
+        reusable, outcome = False, "failed"
         try:
             async with asyncio.timeout(limit_s):
                 is_plugin = self._endpoint.supports.plugins and not self._registry.owns(call.name)
@@ -54,13 +58,16 @@ class ToolExecutor:
                     tool = await self._find(call.name)
                     output = await tool.call(_arguments(call))
                     reusable = not tool.repeatable
+            outcome = "ok"
         except TimeoutError:
+            outcome = "timeout"
             output = _failed(call, f"it did not answer within {limit_s:.3g} s")
         except ValidationError as error:
             output = _failed(call, f"the arguments do not fit: {explain(error)}")
         except Exception as error:
             has_message = isinstance(error, ToolFailed | ToolsUnavailable)
             output = _failed(call, str(error) if has_message else described(error))
+        self._metrics.tool_called(call.name, outcome)
         output = replace_surrogates(redact(output))
         return OutputReady(call.id, cut(output, self._endpoint.tool_output_limit_chars), reusable)
 
