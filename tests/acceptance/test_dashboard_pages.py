@@ -147,7 +147,7 @@ def test_a_page_is_whole_without_scripts(name, night, browser):
     finally:
         browser.call("Emulation.setScriptExecutionDisabled", value=False)
     assert "<h1" in html
-    assert html.count("<nav") == 1 or name == "an error"
+    assert "<nav" in html or name == "an error"
 
 
 def test_an_endpoint_is_paused_without_scripts(night, browser):
