@@ -50,6 +50,9 @@ PAGES = {
     "batches": "/batches",
     "a batch": "/batches/night",
     "its results": "/batches/night/results",
+    "jobs": "/jobs?state=failed",
+    "a job": "/jobs/{failed}",
+    "an answered job": "/jobs/{answered}",
     "reports": "/reports",
     "a report": "/reports/daily",
     "an error": "/nothing",
@@ -59,12 +62,14 @@ PAGES = {
 class Night:
     """A gateway with jobs that were run, and the addresses of its pages."""
 
-    def __init__(self, url: str, client: Client) -> None:
+    def __init__(self, url: str, client: Client, **ids: str) -> None:
         self.url = url
         self.client = client
+        self._ids = ids  #: of jobs, which addresses name
 
     def page(self, name: str, language: str = "en") -> str:
-        return f"{self.url}{PAGES[name]}?lang={language}"
+        path = PAGES[name].format(**self._ids)
+        return f"{self.url}{path}{'&' if '?' in path else '?'}lang={language}"
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +97,12 @@ def night(
             )
         ]
         handles = client.enqueue_many(asked)
-        for handle in handles:
-            handle.wait(PATIENCE_S)
+        ended = [(handle.id, handle.wait(PATIENCE_S).failure) for handle in handles]
+        failed = next(job_id for job_id, failure in ended if failure)
+        answered = next(job_id for job_id, failure in ended if not failure)
         client.enqueue({"prompt": "Later?", "delay_s": 3600, "batch": "later"})
         with served(create_app(settings, GatewayOptions())) as url:
-            yield Night(url, client)
+            yield Night(url, client, failed=failed, answered=answered)
 
 
 @pytest.fixture(scope="module")
