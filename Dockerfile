@@ -10,7 +10,7 @@ COPY worker worker
 COPY emulator emulator
 COPY cli cli
 COPY gateway gateway
-ARG EXTRAS=cli,worker,emulator,gateway,documents,mcp
+ARG EXTRAS=cli,worker,emulator,gateway,metrics,documents,mcp
 RUN pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]"
 
 RUN useradd --create-home threadmill && install -d -o threadmill -g threadmill /home/threadmill/results /home/threadmill/artifacts
