@@ -21,6 +21,7 @@ from typing import Any
 import hypothesis
 import pytest
 import redis
+import tests.quick_redis  # noqa: F401
 from tests.certificates import self_signed
 from tests.emulated import Emulated, emulating
 from tests.forked import THREADMILL, ForkedProcess, run

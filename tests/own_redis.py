@@ -11,14 +11,17 @@ from threadmill_cli.local.services import free_port, redis_server
 
 
 @contextmanager
-def own_redis(folder: Path, config: str = "", port: int | None = None, password: str | None = None) -> Iterator[int]:
+def own_redis(
+    folder: Path, config: str = "", port: int | None = None, password: str | None = None, program: str | None = None
+) -> Iterator[int]:
     """Runs a server that keeps nothing on disk, and yields its port.
 
-    `config`: more lines of its configuration. `password`: the one that these lines set.
+    `config`: more lines of its configuration. `password`: the one that these lines set. `program`: default, the
+    server of the tests.
     """
     port = port or free_port()
     lines = f'port {port}\nbind 127.0.0.1\ndir "{folder}"\nsave ""\nappendonly no\n{config}\n'
-    server = Process("redis", [redis_server(), "-"], folder / "redis.log", {}, lines)
+    server = Process("redis", [program or redis_server(), "-"], folder / "redis.log", {}, lines)
     try:
         with redis.Redis(port=port, password=password) as connection:
             server.wait_until(lambda: answers(connection))

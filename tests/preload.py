@@ -1,10 +1,12 @@
-"""The modules that a process of `tests.forked` finds imported.
-
-`threadmill_cli` is not among them: it has a console, and rich reads NO_COLOR and COLUMNS when it makes one.
-"""
+"""The modules that a process of `tests.forked` finds imported: among them those of all commands."""
 
 import gc
 import importlib
+from pkgutil import walk_packages
+
+import tests.quick_redis  # noqa: F401
+
+from threadmill_cli import commands
 
 for module in (
     "anyio._backends._asyncio",
@@ -28,7 +30,6 @@ for module in (
     "typer.main",
     "threadmill.export.export",
     "threadmill.client",
-    "threadmill_cli.local.services",
     "threadmill.reports.scheduler",
     "threadmill_emulator.app",
     "threadmill_emulator.server",
@@ -41,6 +42,7 @@ for module in (
     "truststore",
     "uvicorn.lifespan.off",
     "uvicorn.loops.asyncio",
+    *(module.name for module in walk_packages(commands.__path__, f"{commands.__name__}.")),
 ):
     importlib.import_module(module)
 

@@ -22,6 +22,7 @@ from threadmill_gateway import health, metrics, reference
 from threadmill_gateway.dashboard import artifacts as page_artifacts
 from threadmill_gateway.dashboard import sign_in
 from threadmill_gateway.dashboard.batches import routes as batch_pages
+from threadmill_gateway.dashboard.jobs import routes as page_jobs
 from threadmill_gateway.dashboard.page import asks_for_events, error_page, path_of, sign_in_page
 from threadmill_gateway.dashboard.reports import routes as page_reports
 from threadmill_gateway.dashboard.session import SignInNeeded
@@ -53,7 +54,7 @@ log = logging.getLogger(__name__)
 
 _NATIVE = (jobs, events, artifacts, job_files, job_batches, batch_events, endpoints, callbacks, reports)
 _OPENAI = (models, responses, chat, files, batches)
-_DASHBOARD = (sign_in, tonight, tonight_actions, batch_pages, page_artifacts, page_reports)
+_DASHBOARD = (sign_in, tonight, tonight_actions, batch_pages, page_jobs, page_artifacts, page_reports)
 
 _DESCRIPTION = "Enqueue prompt jobs and read their results. Errors are problems as RFC 9457 has them."
 

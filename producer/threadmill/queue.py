@@ -93,7 +93,6 @@ def make_app(settings: Settings) -> "Celery":
     return app
 
 
-@cache
 def message_template(queue: str) -> str:
     """Returns the message of a job as Celery sends it, with `@JOB@` in place of the id and `@TAG@` of the delivery tag.
 
@@ -101,8 +100,15 @@ def message_template(queue: str) -> str:
     transports, such as the one in memory, and its Redis transport use the same message. It is equal in all processes,
     because it is part of the scripts' text, by which Redis caches them.
     """
+    return _message_template().replace("@QUEUE@", queue)
+
+
+@cache
+def _message_template() -> str:
+    """Returns the message with `@QUEUE@` in place of the queue's name."""
     from celery import Celery
 
+    queue = "@QUEUE@"
     app = Celery(broker="memory://")
     app.conf.update(task_default_queue=queue)
     with app.connection() as connection:

@@ -26,7 +26,7 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 #: Where the services' ports are on this machine.
-PORTS = {6379: free_port(), 8089: free_port()}
+PORTS = {6379: free_port(), 8089: free_port(), 9108: free_port()}
 
 #: Since yesterday it owes one night.
 REPORT = 'schedule = "0 6 * * *"\ncatch_up = 0\npaths = ["documents"]\nendpoint = "emulator"\n'
@@ -36,7 +36,7 @@ def here(text: str) -> str:
     """A text of the file, with its variables unset, its hosts this machine, and its ports free ones."""
     text = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text)
     text = re.sub(r"//(redis|emulator):", "//127.0.0.1:", text).replace("0.0.0.0", "127.0.0.1")
-    return re.sub(r"\b(6379|8089)\b", lambda port: str(PORTS[int(port[0])]), text)
+    return re.sub(r"\b(6379|8089|9108)\b", lambda port: str(PORTS[int(port[0])]), text)
 
 
 def command(service: str, entrypoint: tuple[str, ...]) -> list[str]:
@@ -71,6 +71,7 @@ def start(tmp_path):
 
     def start_service(name: str, *more: str, entrypoint: tuple[str, ...] = (THREADMILL,)) -> Child:
         variables = {key: here(value) for key, value in SERVICES[name].get("environment", {}).items()}
+        variables["THREADMILL_WORKER_MONITORING_HOST"] = "127.0.0.1"
         line = shlex.join([*command(name, entrypoint), *more])
         child = Child(name, ["sh", "-c", f"cd {tmp_path} && exec {line}"], tmp_path / f"{name}.log", variables)
         started.append(child)
@@ -90,6 +91,7 @@ def test_every_service_works(start, tmp_path, tell):
     emulator = start("emulator")
     until(lambda: is_healthy("emulator") or emulator.check(), "the emulator is healthy")
     worker = start("worker")
+    until(lambda: is_healthy("worker") or worker.check(), "the worker is healthy")
     shutil.copytree(ROOT / "examples" / "documents", tmp_path / "documents")
     demo = start("demo")
 

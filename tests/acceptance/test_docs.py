@@ -31,7 +31,12 @@ from threadmill_cli.local.services import free_port, redis_server
 pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUNS = ("sh", "cron", "python")  #: languages of blocks that run
+PAGES = [
+    page
+    for page in (ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if any(block.language in RUNS for block in blocks(page))
+]
 EXTRAS = "worker,emulator,gateway,local,documents,parquet,mcp"
 
 #: Settings of each endpoint that shorten what a reader would wait for.
@@ -119,8 +124,7 @@ class Reader:
         (folder / "bin" / "redis-server").symlink_to(redis_server())
         self._gateway_url: str | None = None
         self._batches: set[str] = set()
-        self._worker = self._start_worker()
-        self._settings_changed = False
+        self._worker: Child | None = None
         fields = {"redis_url": self._redis_url, "default_endpoint": "emulator"}
         self._client = Client(Settings.model_validate(fields))
 
@@ -181,16 +185,18 @@ class Reader:
         file.write_text(self._meant(text))
         if file.suffix == ".toml":
             self._toml = file
-        self._settings_changed |= name == "threadmill.toml"
+        if name == "threadmill.toml":
+            self._end_worker()
 
     def _adds(self, text: str) -> None:
         """TOML without a name belongs to the file named last, else to the settings."""
         with self._toml.open("a") as file:
             file.write(self._meant(text))
-        self._settings_changed = True
+        self._end_worker()
 
     def runs(self, python_blocks: list[Block]) -> None:
         """The Python of a page is one program."""
+        self._begin_worker()
         program = self.folder / "page.py"
         program.write_text(self._meant("\n".join(block.text for block in python_blocks)))
         self._ends_well(f"python {program}", python_blocks[0].line)
@@ -198,14 +204,12 @@ class Reader:
     def _types(self, command: str, line: int) -> None:
         if any(re.search(pattern, command.strip()) for pattern in ELSEWHERE):
             return
-        if self._settings_changed:
-            self._worker.kill()
-            self._worker, self._settings_changed = self._start_worker(), False
         if command.startswith("export "):
             self.environment |= dict(
                 word.split("=", 1) for word in shlex.split(self._meant(command), comments=True)[1:]
             )
             return
+        self._begin_worker()
         command = self._meant(command)
         if command.startswith("redis-cli "):
             self._asks_redis(shlex.split(command)[1:], line)
@@ -252,8 +256,15 @@ class Reader:
             self._gateway_url = found[1]
         return self._gateway_url
 
-    def _start_worker(self) -> Child:
-        return self._runs_on("worker", "threadmill worker", "worker started")
+    def _begin_worker(self) -> None:
+        """The reader's worker starts before the first command, and anew after a change of the settings."""
+        if self._worker is None:
+            self._worker = self._runs_on("worker", "threadmill worker", "worker started")
+
+    def _end_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
 
     def _runs_on(self, name: str, command: str, ready: str) -> Child:
         return self._start(name, ["bash", "-c", f"cd {self.folder} && exec {command}"], self.environment, ready)

@@ -51,6 +51,8 @@ from threadmill_worker.watchdog import give_up
 
 log = structlog.get_logger(__name__)
 
+_VERSION = version("threadmill")  # reads a file
+
 #: How often the entries of workers that have sent no heartbeat for a day are deleted, in seconds.
 FORGET_S = 60.0
 
@@ -301,7 +303,7 @@ class WorkerProcess:
             jobs=len(self._attempts),
             endpoints=tuple(self._contexts.ready),
             started_at=self._started_at,
-            version=version("threadmill"),
+            version=_VERSION,
             failing_endpoints=self._attempts.failing_endpoints,
             format=FORMAT,
             left_alone=len(self._left_alone),

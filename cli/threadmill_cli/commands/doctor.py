@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from threadmill.settings.config_file import find_config
 from threadmill.settings.settings import Settings
 from threadmill.store.jobs import Store
 from threadmill.store.records import FORMAT
-from threadmill.store.rights import grant, of_producer, of_worker
+from threadmill.store.rights import grant, of_producer, of_worker, set_user
 from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
 from threadmill_cli.app import AsJson, Endpoint, Exit, LocalFlag, write_json, write_line
 from threadmill_cli.command import examples, message
@@ -27,6 +28,14 @@ from threadmill_cli.rendering.times import show_skew
 _START_S = 20.0
 
 _SETTINGS = "settings"
+
+
+class Role(StrEnum):
+    """Who uses Redis: the names in `rights.ROLES`."""
+
+    PRODUCER = "producer"
+    WORKER = "worker"
+    SCHEDULER = "scheduler"
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ def add_to(app: typer.Typer) -> None:
             "threadmill doctor",
             "threadmill doctor --no-prompt",
             "threadmill doctor --endpoint emulator --local",
+            "threadmill doctor --redis-acl worker",
         )
     )(doctor)
 
@@ -62,12 +72,19 @@ def doctor(
         bool, typer.Option("--no-prompt", help="Skip the round trip, which costs a few tokens.")
     ] = False,
     local: LocalFlag = False,
+    redis_acl: Annotated[
+        Role | None,
+        typer.Option("--redis-acl", help="Check nothing: print the line that makes a user in Redis with all it needs."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check settings, Redis, endpoint and workers, then send one prompt and wait for its answer.
 
     Exit code 2: the settings cannot be used; 1: another check failed.
     """
+    if redis_acl is not None:
+        write_line(set_user(redis_acl.value, Settings.load()))
+        return
     findings = []
     for finding in _examine(endpoint, None if no_prompt else timeout_s, local):
         findings.append(finding)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import structlog
 from fastapi import Depends
@@ -100,6 +100,10 @@ class _Page:
         given = {name: value for name, value in query.items() if value is not None}
         return self.gateway.options.root_path + path + (f"?{urlencode(given)}" if given else "")
 
+    def url_of(self, room: str, name: str) -> str:
+        """Returns the address of the page of a thing, whatever its name."""
+        return self.url(f"{room}/{quote(name, safe='')}")
+
     def here(self, **query: Any) -> str:
         """Returns the address of this page with other parameters. Those that are None are left out."""
         return self.url(self.path, **{**self.request.query_params, **query})
@@ -136,6 +140,7 @@ class _Page:
         """Returns the variables that all templates have."""
         return {
             "url": self.url,
+            "url_of": self.url_of,
             "static": self.static,
             "here": self.here,
             "path": self.path,

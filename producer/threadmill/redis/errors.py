@@ -102,7 +102,7 @@ def trouble_of(error: BaseException | None) -> Trouble | None:
     if "max number of clients" in said:
         return Trouble("accepts no more connections", "raise its `maxclients`, or run fewer clients")
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return Trouble(f"does not answer ({said})", "start it, or set REDIS_URL")
+        return _unreachable(said)
     if isinstance(error, exceptions.InvalidResponse):
         return Trouble("gave a reply that cannot be read", "check that REDIS_URL leads to a Redis")
     return None
@@ -143,6 +143,13 @@ def _by_code(error: redis.RedisError, said: str) -> Trouble | None:
         return CLUSTER
     code = next((_CODE_OF[kind] for kind in type(error).__mro__ if kind in _CODE_OF), "")
     return _BY_CODE.get(code)
+
+
+def _unreachable(said: str) -> Trouble:
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        remedy = "if a private authority has signed it, add ssl_ca_certs=FILE, its certificate, after `?` in REDIS_URL"
+        return Trouble(f"has a certificate that is not trusted ({said})", remedy, needs_settings=True)
+    return Trouble(f"does not answer ({said})", "start it, or set REDIS_URL")
 
 
 def _password(said: str) -> Trouble:

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,7 +13,7 @@ from threadmill.job.result import TERMINAL, JobState
 from threadmill.store.connection import CHUNK
 from threadmill.store.job_reads import JobReader
 from threadmill.store.places import START, Order, Place
-from threadmill.store.records import JobFilter, JobRecord, UnreadableJob, check_readable
+from threadmill.store.records import JobFilter, JobRecord, UnreadableJob, check_readable, may_match
 
 #: Records that are read for one page. Fewer jobs may match the filter than the page could hold.
 READ_FOR_A_PAGE = 1000
@@ -45,7 +45,7 @@ class JobListStore(JobReader):
         oldest = chosen.since.timestamp() if chosen.since and chosen.order is Order.CHANGED else -math.inf
         found: dict[str, JobRecord] = {}  # a job that changes its state during the search may appear twice
         unreadable = set[str]()
-        for place, record in self._with_records(self._newest(chosen, oldest), limit):
+        for place, record in self._with_records(self._newest(chosen, oldest), limit, chosen):
             if isinstance(record, UnreadableRecord):
                 unreadable.add(place.id)
             elif record and chosen.matches(record):
@@ -65,7 +65,7 @@ class JobListStore(JobReader):
         content = replace(chosen, since=None, until=None)
         found: dict[str, JobRecord] = {}
         unreadable, last = set[str](), after
-        for number, (place, record) in enumerate(self._with_records(places, limit + 1)):
+        for number, (place, record) in enumerate(self._with_records(places, limit + 1, content)):
             if len(found) == limit or number == most_read:
                 return JobPage(list(found.values()), last.cursor(chosen.order), len(unreadable))
             last = place
@@ -96,13 +96,28 @@ class JobListStore(JobReader):
         return list(found.values())[:limit]
 
     def _with_records(
-        self, places: Iterator[Place], first: int
+        self, places: Iterator[Place], first: int, chosen: JobFilter
     ) -> Iterator[tuple[Place, JobRecord | UnreadableRecord | None]]:
-        """Yields each place with its record, an error, or None. Reads `first` records, and then more and more."""
+        """Yields each place with its record, an error, or None if the record is not kept or does not match.
+
+        Reads `first` records, and then more and more.
+        """
         size = first
         while some := list(islice(places, min(size, CHUNK))):
-            yield from zip(some, self._records([place.id for place in some]), strict=True)
+            ids = [place.id for place in some]
+            read = self._candidates(ids, chosen) if chosen.is_narrow else ids
+            records = dict(zip(read, self._records(read), strict=True))
+            yield from ((place, records.get(place.id)) for place in some)
             size *= 2
+
+    def _candidates(self, job_ids: Sequence[str], chosen: JobFilter) -> list[str]:
+        """Returns the jobs that may match."""
+        with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hmget(self._keys.record(job_id), "state", "job")
+            replies = self._replies(pipe)
+        found = zip(job_ids, replies, strict=True)
+        return [job_id for job_id, fields in found if fields is None or may_match(chosen, job_id, *fields)]
 
     def _newest(self, chosen: JobFilter, oldest: float, after: Place = START) -> Iterator[Place]:
         """Yields the places of jobs that may match the filter, the latest first, down to the time `oldest`."""

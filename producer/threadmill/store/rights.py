@@ -4,7 +4,8 @@ Each command is tried inside a transaction that is discarded: Redis checks the r
 executes none. The keys used do not exist.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -95,6 +96,25 @@ def of_worker(settings: Settings) -> tuple[Right, ...]:
         *_rights(_LISTENING, commands, f"&{commands}"),
         *_rights(_ANNOUNCED, f"{events}acl-trial", f"&{events}*"),
     )
+
+
+def of_scheduler(settings: Settings) -> tuple[Right, ...]:
+    """The rights of a scheduler of reports: it enqueues as producers do, and receives ticks as workers do."""
+    return tuple(dict.fromkeys((*of_producer(settings), *of_worker(settings))))
+
+
+#: Who uses Redis, and the rights that each needs. A service, a command and the gateway are producers.
+ROLES: Mapping[str, Callable[[Settings], tuple[Right, ...]]] = {
+    "producer": of_producer,
+    "worker": of_worker,
+    "scheduler": of_scheduler,
+}
+
+
+def set_user(role: str, settings: Settings) -> str:
+    """Returns the line for a shell that makes a user in Redis with exactly the rights of a role."""
+    rules = acl(ROLES[role](settings))
+    return shlex.join(["redis-cli", "ACL", "SETUSER", role, "on", ">PASSWORD", "resetchannels", *rules])
 
 
 def grant(settings: Settings, rules: Iterable[str]) -> str:

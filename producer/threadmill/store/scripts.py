@@ -18,7 +18,7 @@ Times are Redis' own, in seconds since 1970.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -48,24 +48,28 @@ local function lazy(make) return setmetatable({make}, AT_FIRST_USE) end
 """
 
 
-@cache
 def source(name: str, queue: str = "threadmill") -> str:
     """Returns the complete text of the script lua/NAME.lua. `queue`: the name of Celery's queue."""
-    text = "\n".join(map(_text, dict.fromkeys(_parts(name))))
-    keys = ",\n".join(f"  {key} = {_lua_key(key)}" for key in sorted(set(_KEY.findall(text))))
+    body = _body(name)
     return (
         "local prefix, request = ARGV[1], cjson.decode(ARGV[2])\n"
         f"local FORMAT = {FORMAT}\n"
-        f"{_message(queue) if 'MESSAGE' in text else ''}"
-        f"local keys = {{\n{keys}\n}}\n"
-        f"{_LAZY}"
-        f"{text}"
+        f"{_message(queue) if 'MESSAGE' in body else ''}"
+        f"{body}"
     )
+
+
+@cache
+def _body(name: str) -> str:
+    """Returns the part of a script's text that does not depend on the queue."""
+    text = "\n".join(map(_text, _parts(name)))
+    keys = ",\n".join(f"  {key} = {_lua_key(key)}" for key in sorted(set(_KEY.findall(text))))
+    return f"local keys = {{\n{keys}\n}}\n{_LAZY}{text}"
 
 
 def _text(part: str) -> str:
     """Returns the text of a script, or the definition of an included part."""
-    text, name = (_LUA / f"{part}.lua").read_text("utf-8"), part.removeprefix("include/")
+    text, name = _file(part), part.removeprefix("include/")
     return text if name == part else f"local {name} = lazy(function()\n{text}return {name}\nend)\n"
 
 
@@ -73,12 +77,16 @@ def _message(queue: str) -> str:
     return f"local QUEUE, MESSAGE = '{queue}', [==[{message_template(queue)}]==]\n"
 
 
-def _parts(name: str) -> Iterator[str]:
-    """Yields the parts that a script or a part includes, and then its own name."""
-    for line in _INCLUDE.findall((_LUA / f"{name}.lua").read_text("utf-8")):
-        for part in line.split(", "):
-            yield from _parts(f"include/{part}")
-    yield name
+@cache
+def _parts(name: str) -> tuple[str, ...]:
+    """Returns the parts that a script or a part includes, each once and after those that it includes, then itself."""
+    included = [f"include/{part}" for line in _INCLUDE.findall(_file(name)) for part in line.split(", ")]
+    return tuple(dict.fromkeys([*(part for each in included for part in _parts(each)), name]))
+
+
+@cache
+def _file(part: str) -> str:
+    return (_LUA / f"{part}.lua").read_text("utf-8")
 
 
 def _lua_key(name: str) -> str:

@@ -84,8 +84,8 @@ def test_enqueue_many_says_which_jobs_are_in(make_settings, monkeypatch, state, 
 def test_jobs_that_redis_took_in_beside_others_are_enqueued(make_settings, monkeypatch):
     """Redis may run out of memory, and have some again, within one round trip."""
 
-    def create_every_other(self, jobs):
-        made = iter(create(self, jobs[::2]))
+    def create_every_other(self, jobs, trace):
+        made = iter(create(self, jobs[::2], trace))
         return [StoreRefused("redis://h", "is out of memory", "-") if at % 2 else next(made) for at in range(len(jobs))]
 
     create = Store.create

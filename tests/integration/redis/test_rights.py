@@ -4,11 +4,12 @@ import json
 
 import pytest
 import redis
+from tests.life import celery_client, live
 from tests.own_redis import own_redis
 from typer.testing import CliRunner
 
 from threadmill import Client, StoreRefused
-from threadmill.queue import TASK, make_app
+from threadmill.queue import make_app
 from threadmill.store.connection import Connection
 from threadmill.store.jobs import Store
 from threadmill.store.rights import acl, missing, of_producer, of_worker
@@ -40,7 +41,7 @@ def admin(port):
 @pytest.fixture
 def settings_of(admin, port, make_settings, base_url):
     """Settings that lead to this Redis as the user of a role, who has all rights of the role but those taken away."""
-    shared = make_settings(base_url)
+    shared = make_settings(base_url, callback_hosts=("127.0.0.1",))
 
     def make(role, *taken):
         settings = shared.model_copy(update={"redis_url": f"redis://{role}:s3cret@127.0.0.1:{port}/0"})
@@ -51,28 +52,17 @@ def settings_of(admin, port, make_settings, base_url):
     return make
 
 
-def test_the_rights_that_are_listed_are_enough(settings_of, start_worker, admin):
+def test_the_rights_that_are_listed_are_enough(settings_of, start_worker, admin, until, serve):
     producer, worker = settings_of("producer"), settings_of("worker")
     admin.acl_log_reset()
     start_worker(worker)
-    client = Client(producer)
     admin.lpush(producer.queue, "no message")
-    jobs = client.enqueue_many([{"prompt": "[[scenario=echo]]Well?", "batch": "b", "stream": True}] * 3)
-    assert [event.kind for event in jobs[0].events(timeout_s=30)][-1]
-    assert [job.wait(timeout_s=30).text for job in jobs] == ["Well?"] * 3
-    slow = client.enqueue("[[run_s=60]]Well?")
-    slow.cancel()
-    assert slow.wait(timeout_s=30).state == "cancelled"
-    slow_again = client.redrive(slow.id)
-    assert slow_again == "queued"
-    client.cancel(slow.id)
-    assert [record.name for record in client.batches()] == ["b"]
-    assert len(client.dead_letters()) == 1
+    until(lambda: Client(producer).dead_letters())
+    live(producer, until, serve)
     with make_app(producer.model_copy(update={"redis_url": worker.redis_url})) as monitor:
         assert monitor.control.inspect(limit=1, timeout=30).ping()
     admin.execute_command("ACL", "SETUSER", "producer", "+get", "+mget", "+subscribe", "+unsubscribe")
-    with make_app(producer) as shop:
-        assert shop.send_task(TASK, args=[{"prompt": "[[scenario=echo]]Well?"}]).get(timeout=30)["text"] == "Well?"
+    celery_client(producer)
     refused = {(entry["username"], entry["object"]) for entry in admin.acl_log()}
     assert refused <= {("producer", "client|setinfo"), ("worker", "client|setinfo")}, "redis-py can do without it"
 

@@ -56,7 +56,7 @@ def options_unknown_to(arguments: list[str]) -> set[str]:
         command = command.commands[words.pop(0)]
     assert command is not _COMMAND, f"threadmill {' '.join(arguments)}: no such command"
     known = {option for parameter in command.params for option in parameter.opts}
-    return {word for word in words if word.startswith("--")} - known - {"--metrics-port", "--health-port"}
+    return {word for word in words if word.startswith("--")} - known
 
 
 def metrics_of(query: str) -> set[str]:

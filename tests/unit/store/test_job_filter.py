@@ -3,11 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import characters
+from hypothesis.strategies import text as texts
 
 from threadmill import Failure, FailureKind, JobRecord, JobState, PromptJob
 from threadmill.job.progress import ProgressSummary
+from threadmill.store.packing import pack_job
 from threadmill.store.places import Order
-from threadmill.store.records import JobFilter
+from threadmill.store.records import JobFilter, may_match
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 
@@ -75,3 +79,42 @@ def test_known_parts_of_progress_from_another_version_are_read():
 )
 def test_failed_jobs_are_listed_by_their_end(chosen, listed, order):
     assert (chosen.listed_failure, chosen.order) == (listed, order)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "may"),
+    [
+        (JobFilter(), True),
+        (JobFilter(state=JobState.QUEUED), True),
+        (JobFilter(state=JobState.FAILED), False),
+        (JobFilter(search="MINUTES-4"), True),
+        (JobFilter(search="minutes-5"), False),
+        (JobFilter(search="J-17"), True),
+        (JobFilter(search='say "no"'), True),
+        (JobFilter(metadata={"order": "4711"}), True),
+        (JobFilter(metadata={"order": "4712"}), False),
+        (JobFilter(metadata={"note": "日報"}), True),
+    ],
+)
+@pytest.mark.parametrize("length", [1, 1000])
+def test_a_record_that_may_not_match_is_not_parsed(chosen, may, length):
+    job = PromptJob(prompt="Why?" * length, document="Minutes-4.md", metadata={"order": "4711", "note": "日報"})
+    assert may_match(chosen, "j-17", "queued", pack_job(job)) is may
+
+
+@pytest.mark.parametrize("job", ["", "{", "zlib:x", '{"prompt": "\\u0041"}'])
+def test_a_record_that_cannot_be_judged_is_parsed(job):
+    assert may_match(JobFilter(search="minutes"), "j", "queued", job) is (job != "{")
+    assert may_match(JobFilter(), "j", None, None)
+
+
+LETTERS = characters(exclude_categories=["Cs"])
+
+
+@given(document=texts(LETTERS), search=texts(LETTERS, max_size=3), value=texts(LETTERS, min_size=1, max_size=20))
+def test_what_matches_is_always_parsed(document, search, value):
+    job = PromptJob(prompt="?", document=document, metadata={"a": value}, key="k")
+    fields = {"job": pack_job(job), "state": "queued"}
+    record = JobRecord.read("j-17", fields | {"created_at": "1"})
+    for chosen in (JobFilter(search=search), JobFilter(metadata=record.job.metadata)):
+        assert may_match(chosen, "j-17", fields["state"], fields["job"]) or not chosen.matches(record)

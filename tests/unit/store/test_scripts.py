@@ -71,3 +71,15 @@ def test_a_key_has_the_same_name_in_a_script_as_in_python():
     assert keys.events("j") == "p:job:j:events"
     assert "events = function(first) return prefix .. ':job:' .. first .. ':events' end" in source("jobs/claim")
     assert keys.report_held("notes", "2026-01-01") == "p:reports:notes:2026-01-01:held"
+
+
+def test_scripts_for_two_queues_differ_in_the_name_alone():
+    assert source("jobs/create", "some-queue").replace("some-queue", "threadmill") == source("jobs/create")
+
+
+def test_a_part_stands_before_those_that_include_it():
+    for name in NAMES:
+        parts = scripts._parts(name)
+        assert len(set(parts)) == len(parts)
+        for number, part in enumerate(parts):
+            assert set(scripts._parts(part)[:-1]) <= set(parts[:number])

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from threadmill.job.result import JobResult
 from threadmill.metrics.definitions import MOST_VALUES, OTHER, WORKER, Kind, Metric
-from threadmill.settings.prices import Prices, cost
+from threadmill.settings.prices import Price, Prices
 from threadmill_worker.monitoring.metrics import Metrics
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -54,6 +54,7 @@ class PrometheusMetrics(Metrics, Collector):
         self._times: dict[str, dict[tuple[str, ...], _Times]] = defaultdict(dict)
         self._gauges: dict[str, dict[tuple[str, ...], Callable[[], float]]] = defaultdict(dict)
         self._known: dict[str, set[str]] = {}  #: the values of labels that servers choose
+        self._priced: dict[str, Price | None] = {}
         self._registry.register(self)
 
     def page(self) -> bytes:
@@ -103,8 +104,9 @@ class PrometheusMetrics(Metrics, Collector):
             model = self._bounded("model", part.model or "")
             self._count("tokens", endpoint, model, "prompt", by=max(0, part.usage.prompt_tokens))
             self._count("tokens", endpoint, model, "completion", by=max(0, part.usage.completion_tokens))
-        if self._prices.models and (spent := cost(result.usage_by_model, self._prices)).amount:
-            self._count("cost", endpoint, spent.currency, by=spent.amount)
+            if (price := self._price(model)) is not None:
+                spent = price.of(part.usage) * self._prices.factor(part.lane)
+                self._count("cost", endpoint, self._prices.currency, by=spent)
 
     def job_handed_back(self) -> None:
         self._count("jobs_handed_back")
@@ -143,6 +145,12 @@ class PrometheusMetrics(Metrics, Collector):
         if times is None:
             times = self._times[name][labels] = _Times(WORKER[f"threadmill_{name}"].bounds)
         times.add(max(0.0, seconds))
+
+    def _price(self, model: str) -> Price | None:
+        """Returns the price of a model, which takes long to find; the label has few values."""
+        if model not in self._priced:
+            self._priced[model] = self._prices.of(model)
+        return self._priced[model]
 
     def _bounded(self, label: str, value: str) -> str:
         """Returns the value, or OTHER if the label has very many."""

@@ -24,7 +24,7 @@ from threadmill_gateway.dashboard.page import Page
 _BATCHES, _DOCUMENTS = 30, 30
 
 #: Jobs that are read for a page of documents; if few of them match, the next page goes on.
-_MOST_READ = 300
+_MOST_READ = 200
 
 #: How often a page that is open is read again, in seconds.
 _EVERY_S = 2.0

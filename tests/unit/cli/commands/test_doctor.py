@@ -6,12 +6,15 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from threadmill import Settings
 from threadmill.errors import SettingsError
 from threadmill.settings.endpoint import Endpoint
 from threadmill.store.pool_records import PoolRecord
+from threadmill.store.rights import ROLES, set_user
 from threadmill.store.worker_records import Worker
 from threadmill_cli import app
 from threadmill_cli.commands import doctor
+from threadmill_cli.commands.doctor import Role
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -148,3 +151,11 @@ def test_a_paused_and_a_shut_pool_are_warnings():
         "davinci is paused: maintenance; to resume it: threadmill endpoints resume davinci",
         "davinci/o3 is shut for 9 s: 429 Slow down",
     ]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_line_for_a_user_in_redis_is_printed_without_a_connection(role, monkeypatch):
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    done = CliRunner().invoke(app, ["doctor", "--redis-acl", role])
+    assert (done.exit_code, done.stdout) == (0, set_user(role, Settings.load()) + "\n")
+    assert set(Role) == set(ROLES)

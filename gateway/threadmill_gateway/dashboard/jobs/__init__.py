@@ -1,0 +1,1 @@
+"""`/jobs`: the lists of jobs, and one job with all that is known about it."""

@@ -1,0 +1,1 @@
+"""What `scripts/bench dashboard` measures: a Redis full of jobs, and the pages that show them."""
