@@ -28,7 +28,7 @@ local job, results = ARGV[8], {succeeded = ARGV[9], failed = ARGV[10], cancelled
 local kinds = {'server_error', 'overdue', 'quota'}
 for number = first, last do
   local id = string.format('job-%d', number)
-  local batch = number % 10 == 0 and 'huge' or ('batch-' .. number % (batches - 1))
+  local batch = number % 10 == 7 and 'huge' or ('batch-' .. number % (batches - 1))
   local state = number % 20 == 7 and 'failed' or (number % 100 == 3 and 'cancelled' or 'succeeded')
   local kind = kinds[number % 7 < 4 and 1 or (number % 7 < 6 and 2 or 3)]
   local at = now - span + span * number / jobs

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+_CODES = {"Tab": 9, "Enter": 13}
+_COMPLAINTS = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Network.loadingFailed")
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -80,10 +82,34 @@ class Chromium:
             self.events.append(self._next())
 
     def evaluate(self, expression: str) -> Any:
-        """Its value in the page, whose own policy does not bind us."""
-        reply = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Its value in the page, or what a promise brings; the page's own policy does not bind us."""
+        reply = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in reply, reply
         return reply["result"].get("value")
+
+    def html(self) -> str:
+        """The page as it is now, also without scripts."""
+        root = self.call("DOM.getDocument", depth=0)["root"]["nodeId"]
+        return str(self.call("DOM.getOuterHTML", nodeId=root)["outerHTML"])
+
+    def click(self, selector: str) -> None:
+        """Clicks on the middle of an element, also without scripts."""
+        root = self.call("DOM.getDocument", depth=0)["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.scrollIntoViewIfNeeded", nodeId=node)
+        corners = self.call("DOM.getBoxModel", nodeId=node)["model"]["border"]
+        place = {"x": (corners[0] + corners[4]) / 2, "y": (corners[1] + corners[5]) / 2}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
+
+    def press(self, key: str) -> None:
+        """Presses and releases a key by its name, as `Tab`."""
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_CODES[key])
+
+    def complaints(self) -> list[dict[str, Any]]:
+        """What the page logged, threw or failed to load since it was opened."""
+        return [event for event in self.events if event["method"] in _COMPLAINTS]
 
     def close(self) -> None:
         self._session = None

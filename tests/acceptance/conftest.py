@@ -9,7 +9,7 @@ from tests.acceptance.site import Site
 from tests.conftest import marked
 
 #: Without a browser these tests are not even collected; .ci/run installs one.
-collect_ignore = [] if find_chromium() else ["test_report_page.py"]
+collect_ignore = [] if find_chromium() else ["test_report_page.py", "test_dashboard_pages.py"]
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ RUNS_ON = {
     r"^threadmill worker\b": "worker started",
     r"^celery .* worker": "worker started",
     r"^threadmill emulator": "listening on",
-    r"^threadmill gateway": "Uvicorn running on",
+    r"^threadmill (gateway|dashboard)": "Uvicorn running on",
     r"^threadmill report schedule": "schedule",
     r"^redis-server": "Ready to accept connections",
 }
@@ -278,7 +278,7 @@ class Reader:
         for shown, real in {
             r"http://127\.0\.0\.1:8089": self._emulator_url,
             r"--port (8089|8080)": "--port 0",
-            r"^threadmill gateway(?!.*--port)": "threadmill gateway --port 0",
+            r"^threadmill (gateway|dashboard)(?!.*--port)": r"threadmill \1 --port 0",
             r"redis://[\w.]+:6379/0": self._redis_url,
             r"^redis-server": f"redis-server --port {free_port()}",
             r"\.venv/bin/": "",

@@ -12,6 +12,9 @@ LABELS = 18
 
 _GAP = 0.15  # of the width of a bar
 
+#: A chart has room for so many bars, even if it has fewer.
+_LEAST_COLUMNS = 8
+
 
 class Rect(NamedTuple):
     """A part of a bar. `kind`: its class in the style sheet. `title`: what it says when it is pointed at."""
@@ -65,7 +68,8 @@ def bars(columns: Sequence[Sequence[Part]], labels: Sequence[str]) -> Chart:
     highest = max((sum(part.value for part in column) for column in columns), default=0)
     if highest <= 0:
         return Chart(())
-    step = WIDTH / len(columns)
+    room = max(len(columns), _LEAST_COLUMNS)
+    step = WIDTH / room
     rects: list[Rect] = []
     for number, column in enumerate(columns):
         top = float(HEIGHT)
@@ -76,12 +80,12 @@ def bars(columns: Sequence[Sequence[Part]], labels: Sequence[str]) -> Chart:
                 x, width = step * (number + _GAP / 2), step * (1 - _GAP)
                 rects.append(Rect(round(x, 2), round(top, 2), round(width, 2), round(height, 2), part.kind, part.title))
     shown = [(number, text) for number, text in enumerate(labels) if text]
-    return Chart(rects, [_label(number, text, step, len(columns)) for number, text in shown], highest)
+    return Chart(rects, [_label(number, text, step, room) for number, text in shown], highest)
 
 
-def _label(number: int, text: str, step: float, columns: int) -> Label:
+def _label(number: int, text: str, step: float, room: int) -> Label:
     if number == 0:
-        return Label(0, text, "start")
-    if number == columns - 1:
+        return Label(round(step * _GAP / 2, 2), text, "start")
+    if number == room - 1:
         return Label(WIDTH, text, "end")
     return Label(round(step * (number + 0.5), 2), text, "middle")

@@ -16,7 +16,10 @@ class BatchGroup(ShortGroup):
     later: ClassVar = {
         "run": Later("batch.run", "Ask a prompt about each document, and write each answer to a file as it arrives."),
         "list": Later("batch.watch", "List batches: jobs by state, tokens, cost. The latest change comes first."),
-        "show": Later("batch.watch", "Show a batch: jobs by state, tokens, cost, failures by kind."),
+        "show": Later(
+            "batch.watch",
+            "Show a batch: jobs by state, tokens, cost, failures by kind, how fast it is and how long its jobs took.",
+        ),
         "attach": Later("batch.watch", "Watch a batch until it finishes; Ctrl-C stops watching, not the batch."),
         "pause": Later("batch.control", "Stop starting jobs of a batch; running jobs finish."),
         "resume": Later("batch.control", "Start jobs of a paused batch again."),

@@ -4,11 +4,18 @@ from threadmill_gateway.dashboard.charts import HEIGHT, WIDTH, Part, bars
 
 
 def test_the_highest_bar_fills_the_height_and_bars_fill_the_width():
-    chart = bars([[Part(10, "a", "")], [Part(5, "a", "")]], ["first", "last"])
+    chart = bars([[Part(10, "a", "")]] * 9 + [[Part(5, "a", "")]], ["first", *[""] * 8, "last"])
+    first, last = chart.rects[0], chart.rects[-1]
     assert chart.highest == 10
-    assert [(rect.y, rect.height) for rect in chart.rects] == [(0, HEIGHT), (HEIGHT / 2, HEIGHT / 2)]
-    assert 0 < chart.rects[0].x < chart.rects[0].x + chart.rects[0].width < WIDTH / 2 < chart.rects[1].x
-    assert [(label.x, label.anchor) for label in chart.labels] == [(0, "start"), (WIDTH, "end")]
+    assert [(rect.y, rect.height) for rect in (first, last)] == [(0, HEIGHT), (HEIGHT / 2, HEIGHT / 2)]
+    assert 0 < first.x < first.x + first.width < WIDTH / 10
+    assert WIDTH * 0.9 < last.x < last.x + last.width < WIDTH
+    assert [(label.x, label.anchor) for label in chart.labels] == [(first.x, "start"), (WIDTH, "end")]
+
+
+def test_few_bars_are_not_wide():
+    [rect] = bars([[Part(10, "a", "")]], ["only"]).rects
+    assert rect.width < WIDTH / 8
 
 
 def test_the_parts_of_a_bar_stand_on_each_other():
