@@ -18,15 +18,18 @@ from starlette.types import Scope
 from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
-from threadmill_gateway import health, reference
+from threadmill_gateway import health, metrics, reference
 from threadmill_gateway.dashboard import artifacts as page_artifacts
 from threadmill_gateway.dashboard import sign_in
 from threadmill_gateway.dashboard.batches import routes as batch_pages
 from threadmill_gateway.dashboard.jobs import routes as page_jobs
 from threadmill_gateway.dashboard.page import asks_for_events, error_page, path_of, sign_in_page
+from threadmill_gateway.dashboard.playground import routes as playground
+from threadmill_gateway.dashboard.playground.routes import PATH as PLAYGROUND
 from threadmill_gateway.dashboard.reports import routes as page_reports
 from threadmill_gateway.dashboard.session import SignInNeeded
 from threadmill_gateway.dashboard.sign_in_brake import SignInBrake
+from threadmill_gateway.dashboard.threads import routes as threads
 from threadmill_gateway.dashboard.tonight import actions as tonight_actions
 from threadmill_gateway.dashboard.tonight import routes as tonight
 from threadmill_gateway.hooks import openai as openai_hooks
@@ -54,7 +57,17 @@ log = logging.getLogger(__name__)
 
 _NATIVE = (jobs, events, artifacts, job_files, job_batches, batch_events, endpoints, callbacks, reports)
 _OPENAI = (models, responses, chat, files, batches)
-_DASHBOARD = (sign_in, tonight, tonight_actions, batch_pages, page_jobs, page_artifacts, page_reports)
+_DASHBOARD = (
+    sign_in,
+    tonight,
+    tonight_actions,
+    batch_pages,
+    page_jobs,
+    page_artifacts,
+    page_reports,
+    playground,
+    threads,
+)
 
 _DESCRIPTION = "Enqueue prompt jobs and read their results. Errors are problems as RFC 9457 has them."
 
@@ -87,7 +100,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
     if options.root_path:
         app.add_middleware(RootPath, path=options.root_path)
     api = (reference, *_NATIVE, *_OPENAI, openai_hooks) if options.has_api else ()
-    for routes in (health, *api, *(_DASHBOARD if options.has_dashboard else ())):
+    for routes in (health, metrics, *api, *(_DASHBOARD if options.has_dashboard else ())):
         app.include_router(routes.router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
@@ -97,7 +110,8 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
 def _upload_limits(settings: Settings) -> dict[str, int]:
     """Returns the paths that take files, with the limits of their bodies."""
     limit = settings.upload_limit_bytes + FORM_BYTES
-    return {each.router.prefix: limit for each in (files, job_files)}
+    paths = (files.router.prefix, job_files.router.prefix, PLAYGROUND)
+    return dict.fromkeys(paths, limit)
 
 
 def _reply(scope: Scope, problem: Problem) -> Response:

@@ -59,21 +59,24 @@ def reply(file: StoredFile, name: str, media_type: str, range_header: str | None
     """Returns the file, or the part of it that the header asks for. Raises Problem for a wrong range."""
     asked = asked_range(range_header, file.size)
     start, stop = asked or (0, file.size)
-    media_type = media_type if _TYPE.fullmatch(media_type) else "application/octet-stream"
-    shown = "inline" if media_type in _SHOWN else "attachment"
-    sent = {
-        "Accept-Ranges": "bytes",
-        "Cache-Control": "private",
-        "Content-Disposition": f"{shown}; filename*=UTF-8''{quote(name, safe='')}",
-        "Content-Length": str(stop - start),
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        "X-Content-Type-Options": "nosniff",
-        **headers,
-    }
+    media_type, safe = safe_type(name, media_type)
+    sent = {**safe, "Accept-Ranges": "bytes", "Content-Length": str(stop - start), **headers}
     if asked is not None:
         sent["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"
     status = HTTPStatus.OK if asked is None else HTTPStatus.PARTIAL_CONTENT
     return StreamingResponse(_pieces(file, start, stop), status, sent, media_type)
+
+
+def safe_type(name: str, media_type: str) -> tuple[str, dict[str, str]]:
+    """Returns the type and the headers of a file that nobody trusts, so that a browser runs nothing of it."""
+    media_type = media_type if _TYPE.fullmatch(media_type) else "application/octet-stream"
+    shown = "inline" if media_type in _SHOWN else "attachment"
+    return media_type, {
+        "Cache-Control": "private",
+        "Content-Disposition": f"{shown}; filename*=UTF-8''{quote(name, safe='')}",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "X-Content-Type-Options": "nosniff",
+    }
 
 
 async def _pieces(file: StoredFile, start: int, stop: int) -> AsyncIterator[bytes]:

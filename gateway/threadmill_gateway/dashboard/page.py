@@ -112,14 +112,25 @@ class _Page:
         """Returns the address of a file of `static/`; it names the version, so that browsers may keep the file."""
         return self.url(f"/static/{name}", v=file_of(name).version)
 
-    async def show(self, template: str, load: Load, *, every_s: float = 1.0, status: int = 200) -> Response:
+    async def show(
+        self,
+        template: str,
+        load: Load,
+        *,
+        every_s: float = 1.0,
+        status: int = 200,
+        close: Callable[[], None] = lambda: None,
+    ) -> Response:
         """Shows a template. A browser that asks for events receives its live blocks again when they have changed.
 
-        `every_s`: how often `load` is called then.
+        `every_s`: how often `load` is called then. `close`: called when the page is no longer read.
         """
         if self.session is not None and asks_for_events(self.request):
-            return _events(self._changes(template, load, every_s))
-        return self._response(template, await load(), status)
+            return _events(self._read(template, load, every_s, close))
+        try:
+            return self._response(template, await load(), status)
+        finally:
+            close()
 
     def error(self, problem: Problem) -> Response:
         body = problem.body
@@ -155,6 +166,14 @@ class _Page:
             "redacts": self.redacts,
             "is_live": rendering.is_live(template),
         }
+
+    async def _read(self, template: str, load: Load, every_s: float, close: Callable[[], None]) -> AsyncIterator[str]:
+        """Yields the events of an open page. Its reader may leave at any time."""
+        try:
+            async for event in self._changes(template, load, every_s):
+                yield event
+        finally:
+            close()
 
     async def _changes(self, template: str, load: Load, every_s: float) -> AsyncIterator[str]:
         """Yields events: a block that has changed, or `reload` if the page is no more what it was."""
@@ -198,13 +217,12 @@ async def _page(request: Request, gateway: Served) -> _Page:
     return _Page(request, gateway, session)
 
 
-async def _sent(request: Request, gateway: Served) -> _Acting:
+async def _sent(request: Request, gateway: Served) -> AsyncIterator[_Acting]:
     check_origin(request)
-    session = await session_of(request, gateway)
-    request.state.session = session
-    form = await request.form()
-    check_form(session, form.get(CSRF_FIELD))
-    return _Acting(request, gateway, session, form)
+    request.state.session = session = await session_of(request, gateway)
+    async with request.form() as form:  # files that were sent are deleted after the request
+        check_form(session, form.get(CSRF_FIELD))
+        yield _Acting(request, gateway, session, form)
 
 
 async def _acting(acting: Annotated[_Acting, Depends(_sent)]) -> _Acting:

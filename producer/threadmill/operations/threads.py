@@ -3,7 +3,7 @@
 from threadmill.errors import ThreadNotFound
 from threadmill.job.result import OPEN
 from threadmill.operations.base import Operations
-from threadmill.store.remote_records import KeptThread, Leftover
+from threadmill.store.remote_records import KeptThread, Leftover, ThreadPage
 
 
 class ThreadOperations(Operations):
@@ -12,6 +12,28 @@ class ThreadOperations(Operations):
     def threads(self) -> list[KeptThread]:
         """Returns the threads that jobs with `keep_thread` kept, the last used first."""
         return self.store.threads()
+
+    def thread(self, thread_id: str, endpoint: str) -> KeptThread:
+        """Returns a kept thread. Raises ThreadNotFound."""
+        return self.store.thread(endpoint, thread_id)
+
+    def thread_page(self, *, limit: int = 100, cursor: str | None = None) -> ThreadPage:
+        """Returns a part of the kept threads, the last used first in each part.
+
+        A part has about `limit` threads, and all of them while there are few. `cursor`: `next_cursor` of the part
+        before. A thread that is kept or deleted meanwhile may be left out, or come twice. Raises InvalidCursor.
+        """
+        return self.store.thread_page(limit, cursor)
+
+    def thread_jobs(self, thread_id: str, endpoint: str) -> list[str]:
+        """Returns the ids of the last jobs on a kept thread, at most 30 that have ended, and of its open jobs.
+
+        They are in the order of their turns. Raises ThreadNotFound.
+        """
+        kept = self.thread(thread_id, endpoint)
+        last, *open_jobs = self.jobs_on_thread(thread_id, endpoint)
+        ended = dict.fromkeys(kept.job_ids or (last,))  # a job that was redriven has ended twice
+        return [*ended, *(job_id for job_id in open_jobs if job_id not in ended)]
 
     def delete_thread(self, thread_id: str, endpoint: str | None = None, *, force: bool = False) -> None:
         """Lets workers delete a kept thread with its files and vector stores.

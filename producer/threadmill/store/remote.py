@@ -4,11 +4,11 @@ import math
 from datetime import UTC, datetime
 from typing import cast
 
-from threadmill.errors import ThreadInUse, ThreadNotFound
+from threadmill.errors import InvalidCursor, ThreadInUse, ThreadNotFound
 from threadmill.store import keys
 from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.connection import Connection, chunks
-from threadmill.store.remote_records import Applied, KeptThread, Leftover, LeftoverRecord, Transcript
+from threadmill.store.remote_records import Applied, KeptThread, Leftover, LeftoverRecord, ThreadPage, Transcript
 from threadmill.stored import read
 
 
@@ -21,6 +21,28 @@ class RemoteStore(Connection):
             entries = cast(dict[str, str], self._redis.hgetall(self._keys.threads))
         kept = [read(KeptThread, entry, f"kept thread {name}") for name, entry in entries.items()]
         return sorted(filter(None, kept), key=lambda thread: thread.used_at, reverse=True)
+
+    def thread_page(self, limit: int, cursor: str | None) -> ThreadPage:
+        """Returns a part of the kept threads, the last used first in each part. Raises InvalidCursor."""
+        if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
+            raise InvalidCursor(cursor)
+        with self._translate_errors():
+            following, entries = cast(
+                tuple[int, dict[str, str]], self._redis.hscan(self._keys.threads, int(cursor or 0), count=limit)
+            )
+        kept = [read(KeptThread, entry, f"kept thread {name}") for name, entry in entries.items()]
+        found = sorted(filter(None, kept), key=lambda thread: thread.used_at, reverse=True)
+        return ThreadPage(threads=found, next_cursor=str(following) if int(following) else None)
+
+    def thread(self, endpoint: str, thread_id: str) -> KeptThread:
+        """Returns a kept thread. Raises ThreadNotFound."""
+        name = keys.thread_name(endpoint, thread_id)
+        with self._translate_errors():
+            entry = cast(str | None, self._redis.hget(self._keys.threads, name))
+        kept = read(KeptThread, entry, f"kept thread {name}") if entry else None
+        if kept is None:
+            raise ThreadNotFound(thread_id)
+        return kept
 
     def transcript(self, kept: KeptThread) -> Transcript | None:
         """Returns the transcript of a kept chain of responses; None if it is missing or unreadable."""

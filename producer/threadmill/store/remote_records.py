@@ -3,7 +3,7 @@
 import json
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from threadmill.job.model import StoredModel
 from threadmill.secrets.redaction import redact_all
@@ -51,6 +51,7 @@ class KeptThread(StoredModel):
     created_at: AwareDatetime  #: when the thread was first kept
     used_at: AwareDatetime  #: when the last job ended
     jobs: int = 1  #: number of jobs that have ended on it
+    job_ids: tuple[str, ...] = ()  #: the last of them, at most 30, the oldest first; (): of an older version
     assistant: str | None = None
     latest: str | None = None  #: chains: the response to continue from; '': the server stores no responses
     transcript: Transcript | None = Field(None, exclude=True)  #: the transcript of a chain; stored under a separate key
@@ -68,6 +69,13 @@ class KeptThread(StoredModel):
         kind = "response" if self.is_chain else "thread"
         things = [(kind, self.id), *((kind, id) for id, kind in self.things.items())]
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id, key=self.key) for kind, id in things)
+
+
+class ThreadPage(BaseModel):
+    """A part of the kept threads."""
+
+    threads: list[KeptThread]
+    next_cursor: str | None  #: None after the last part
 
 
 class Applied(StoredModel):

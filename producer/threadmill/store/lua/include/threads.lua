@@ -1,8 +1,14 @@
 -- include: clock, json
 local threads = {}
 
+-- Ids of the last jobs of a thread that its entry has.
+local HISTORY = 30
+
 local function with_job(thread, id, news)
   thread.jobs = thread.jobs + 1
+  thread.job_ids = thread.job_ids or {thread.job_id}  -- an older version did not store them
+  table.insert(thread.job_ids, id)
+  if #thread.job_ids > HISTORY then table.remove(thread.job_ids, 1) end
   thread.job_id = id
   thread.used_at = clock.text
   for thing, kind in pairs(news and news.things or {}) do thread.things[thing] = kind end
@@ -20,6 +26,7 @@ function threads.keep(id, news, used, transcript)
   local known = name and redis.call('HGET', keys.threads, name)
   if not known and (not news or news.jobs == 0) then return false end
   local is_read, thread = true, news
+  if not known then thread.job_ids = {id} end
   if known then is_read, thread = pcall(with_job, json.read(known), id, news) end
   if not is_read then return news ~= nil end  -- damaged: leave it unchanged
   redis.call('HSET', keys.threads, name, cjson.encode(thread))

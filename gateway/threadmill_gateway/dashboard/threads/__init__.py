@@ -1,0 +1,1 @@
+"""The kept threads: their conversations, as our records have them."""
