@@ -47,6 +47,7 @@ def summarise(record: JobRecord, now: datetime) -> dict[str, Any]:
         "finished_at": record.finished_at and record.finished_at.isoformat(),
         "worker": record.worker,
         "redriven": len(record.history) or None,
+        "trace": record.trace and record.trace.id,
         "took_s": None if seconds is None else round(seconds, 3),
         "tokens": _tokens(record.result),
         "failure": failure and f"{failure.kind}: {failure.message}",

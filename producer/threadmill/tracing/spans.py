@@ -29,6 +29,12 @@ class TraceContext(NamedTuple):
     traceparent: str
     tracestate: str | None = None
 
+    @property
+    def id(self) -> str:
+        """The id of the trace, as tools that show traces have it; '' if the context is damaged."""
+        parts = self.traceparent.split("-")
+        return parts[1] if len(parts) == 4 else ""
+
 
 def use(provider: "TracerProvider | None") -> None:
     """Makes the spans of this process with a provider; None: with the global one of OpenTelemetry."""

@@ -36,6 +36,7 @@ async def test_a_job_is_one_trace_from_enqueue_to_finish(worker, client, traced,
     assert result.state is JobState.SUCCEEDED
     assert len({span.context.trace_id for span in traced.all()}) == 1
     enqueued, process = traced.one("enqueue"), traced.one("process")
+    assert client.get(job.id).trace.id == f"{process.context.trace_id:032x}"
     assert traced.children(traced.one("checkout")) == [enqueued.name]
     assert traced.children(enqueued) == [process.name]
     assert (enqueued.kind, process.kind) == (SpanKind.PRODUCER, SpanKind.CONSUMER)

@@ -134,3 +134,18 @@ def test_the_gateway_continues_the_trace_of_its_caller(settings, client, start_g
     assert served.name == "POST /v1/jobs"
     assert served.parent_span_id.hex() == "00f067aa0ba902b7"
     assert collector.services == {"threadmill-gateway", "threadmill-worker"}
+
+
+async def test_a_job_in_a_process_of_its_own_is_traced_there(worker, store, serve, monkeypatch):
+    collector = Collector()
+    for name, value in exporting_to(serve(collector)).items():
+        monkeypatch.setenv(name, value)
+    job_id = worker.create("[[scenario=echo]]Well?")
+    mapping = {"own_process": 1, "interruptions": 2, "traceparent": PARENT}
+    store.hset(f"{worker.settings.key_prefix}:job:{job_id}", mapping=mapping)
+    assert (await worker.see_through(job_id)).ok
+
+    assert {span.trace_id.hex() for span in collector.spans} == {TRACE}
+    [process], [run] = collector.named("process "), collector.named("invoke_agent")
+    assert process.parent_span_id.hex() == "00f067aa0ba902b7"
+    assert run.parent_span_id == process.span_id

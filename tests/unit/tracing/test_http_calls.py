@@ -29,6 +29,15 @@ def test_ids_are_no_part_of_the_name(path, template):
     }
 
 
+def test_what_a_model_wrote_is_no_part_of_the_span():
+    url = "https://shop.example/items/rye-bread?note=fresh"
+    name, attributes = described("GET", url, "https://shop.example/items/{item}?unit=kg")
+    assert name == "GET /items/{item}"
+    assert attributes["url.template"] == "/items/{item}"
+    assert "url.full" not in attributes
+    assert "rye" not in str(attributes)
+
+
 def test_the_url_holds_neither_credentials_nor_a_registered_secret():
     REDACTOR.register("s3cret-s3cret")
     _, attributes = described("GET", "http://user:password@127.0.0.1:8080/weather?token=s3cret-s3cret")

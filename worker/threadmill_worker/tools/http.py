@@ -39,9 +39,12 @@ def connect() -> httpx.AsyncClient:
     )
 
 
-async def send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """Sends a request, also again while there is no connection. The caller reads the body of the reply."""
-    with http_call(request.method, str(request.url), request.headers) as call:
+async def send(http: httpx.AsyncClient, request: httpx.Request, template: str | None = None) -> httpx.Response:
+    """Sends a request, also again while there is no connection. The caller reads the body of the reply.
+
+    `template`: the URL without what a model wrote.
+    """
+    with http_call(request.method, str(request.url), request.headers, template) as call:
         reply: httpx.Response = await while_unconnected()(http.send, request, stream=True)
         call.replied(reply.status_code)
     return reply
@@ -71,7 +74,7 @@ class HttpTool:
         self._check(arguments)
         request = self._request(arguments)
         async with self._slots:
-            reply = await send(self._http, request)
+            reply = await send(self._http, request, self._settings.url)
             text = await read_text(reply, self._settings.reply_limit_bytes)
         status = f"HTTP {reply.status_code} {reply.reason_phrase}"
         if reply.has_redirect_location:

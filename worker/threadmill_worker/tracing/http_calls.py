@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from threadmill.secrets.redaction import redact
 from threadmill.tracing import spans
+from threadmill_worker.tracing import content
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -35,8 +36,13 @@ _UNTRACED = HttpCall()
 
 
 @contextmanager
-def http_call(method: str, url: str, headers: MutableMapping[str, str]) -> Iterator[HttpCall]:
-    """Traces a call, from here to the end of the block. Adds the headers by which its server can continue the trace."""
+def http_call(
+    method: str, url: str, headers: MutableMapping[str, str], template: str | None = None
+) -> Iterator[HttpCall]:
+    """Traces a call, from here to the end of the block. Adds the headers by which its server can continue the trace.
+
+    `template`: the URL with placeholders, if a model wrote parts of `url`; default: ids are told by their form.
+    """
     tracer = spans.tracer() if spans.current() else None
     if tracer is None:
         yield _UNTRACED
@@ -44,7 +50,7 @@ def http_call(method: str, url: str, headers: MutableMapping[str, str]) -> Itera
     from opentelemetry.propagate import inject
     from opentelemetry.trace import SpanKind, set_span_in_context
 
-    name, attributes = described(method, url)
+    name, attributes = described(method, url, template)
     span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
     inject(headers, set_span_in_context(span))
     call = HttpCall(span)
@@ -60,14 +66,19 @@ def http_call(method: str, url: str, headers: MutableMapping[str, str]) -> Itera
         span.end()
 
 
-def described(method: str, url: str) -> tuple[str, dict[str, Any]]:
+def described(method: str, url: str, template: str | None = None) -> tuple[str, dict[str, Any]]:
     """Returns the name of the span of a call, and its attributes, as the conventions of HTTP clients have them."""
     parts = urlsplit(url)
-    template = "/".join(each if _WORD.fullmatch(each) else "{id}" for each in parts.path.split("/"))
-    return f"{method} {template}", {
+    if template is None:
+        path = "/".join(each if _WORD.fullmatch(each) else "{id}" for each in parts.path.split("/"))
+    else:
+        path = redact(urlsplit(template).path)
+    attributes = {
         "http.request.method": method,
         "server.address": parts.hostname or "",
         "server.port": parts.port or _PORTS.get(parts.scheme, 0),
-        "url.full": redact(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()),
-        "url.template": template,
+        "url.template": path,
     }
+    if template is None or content.is_captured():
+        attributes["url.full"] = redact(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
+    return f"{method} {path}", attributes
