@@ -34,6 +34,9 @@ PANELS = {
         "worker": Later("services", "Run a worker until SIGTERM or Ctrl-C."),
         "gateway": Later("gateway", "Serve jobs over HTTP, and the pages of the dashboard, until SIGTERM or Ctrl-C."),
         "dashboard": Later("gateway", "Serve pages that show jobs, batches and reports, until SIGTERM or Ctrl-C."),
+        "health": Later(
+            "health", "Say whether a worker of this machine runs jobs, or a gateway takes them; exit 1 if not."
+        ),
         "callbacks": Later("callbacks", "List the callbacks of jobs and batches, send them again, and delete them."),
         "leftovers": Later(
             "leftovers",

@@ -18,7 +18,7 @@ from starlette.types import Scope
 from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
-from threadmill_gateway import health, reference
+from threadmill_gateway import health, metrics, reference
 from threadmill_gateway.dashboard import artifacts as page_artifacts
 from threadmill_gateway.dashboard import sign_in
 from threadmill_gateway.dashboard.batches import routes as batch_pages
@@ -100,7 +100,7 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
     if options.root_path:
         app.add_middleware(RootPath, path=options.root_path)
     api = (reference, *_NATIVE, *_OPENAI, openai_hooks) if options.has_api else ()
-    for routes in (health, *api, *(_DASHBOARD if options.has_dashboard else ())):
+    for routes in (health, metrics, *api, *(_DASHBOARD if options.has_dashboard else ())):
         app.include_router(routes.router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)

@@ -169,6 +169,7 @@ class AsyncClient:
     batches = _awaited(Client.batches)
     batch = _awaited(Client.batch)
     batch_page = _awaited(Client.batch_page)
+    fleet = _awaited(Client.fleet)
     overview = _awaited(Client.overview)
     first_job = _awaited(Client.first_job)
     batch_place = _awaited(Client.batch_place)

@@ -74,7 +74,7 @@ FLEET = _by_name(
 #: Of one worker process.
 WORKER = _by_name(
     _gauge("worker_info", "1; the labels say which worker this is.", "version", "worker"),
-    _gauge("consumer_up", "Whether Celery's consumer takes messages: 1 or 0. Missing while that is not known."),
+    _gauge("consumer_up", "Whether Celery's consumer takes messages: 1 or 0; NaN while that is not known."),
     _gauge("slots", "Slots of the worker, by whether a job runs in them.", "state"),
     _gauge("event_loop_lag_seconds", "The latest that the event loop resumed a task within the last 15 s."),
     _counter("claims", "Jobs claimed, those of handed-back and rescued jobs too."),

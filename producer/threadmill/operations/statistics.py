@@ -5,6 +5,7 @@ from datetime import datetime
 
 from threadmill.job.result import FailureKind
 from threadmill.operations.base import Operations
+from threadmill.store.fleet import Fleet
 from threadmill.store.overview import Overview
 from threadmill.store.stat_records import BatchStats, HourStats
 
@@ -15,6 +16,10 @@ class StatisticsOperations(Operations):
     def overview(self, since: datetime) -> Overview:
         """Returns how many jobs wait and run, how many ended since then, and what is left to delete and to send."""
         return self.store.overview(since)
+
+    def fleet(self) -> Fleet:
+        """Returns the queue, the workers and what is left to do in numbers, as the gateway's metrics show them."""
+        return self.store.fleet()
 
     def batch_stats(self, batch: str) -> BatchStats:
         """Returns how many jobs of a batch ended when, how long they took, and how many tokens they used.

@@ -26,6 +26,7 @@ from threadmill.store.batch_lists import BatchListStore
 from threadmill.store.callbacks import CallbackStore
 from threadmill.store.connection import BLOCK_S, chunks, moment_of, unavailable
 from threadmill.store.file_batches import FileBatchStore
+from threadmill.store.fleet import FleetStore
 from threadmill.store.job_reads import NO_HASH, check_id
 from threadmill.store.keys import celery_key
 from threadmill.store.overview import OverviewStore
@@ -55,6 +56,7 @@ class Created:
 
 
 class Store(
+    FleetStore,
     BatchListStore,
     StatStore,
     OverviewStore,

@@ -59,6 +59,8 @@ class Keys:
     # The ready queue; see lua/include/queue.lua
     tenants = KeyOf("tenants:{}")  #: zset: tenants with ready jobs of a priority, by the time of their last turn
     flows = KeyOf("tenants:{}:{}")  #: zset: flows of a priority and a tenant, likewise
+    queue_counts = Key("queue_counts")  #: hash: how many jobs of each priority are ready; how many were ever `created`
+    waiting_since = KeyOf("waiting_since:{}")  #: zset: flows of a priority, by the time their oldest job became ready
     flow = KeyOf("flow:{}")  #: zset: ready jobs of a flow, by the time they arrived
     limited = Key("limited")  #: hash: flows that waited for a limit, for how long, and since when
     dispatched = Key("dispatched")  #: zset: jobs with a message that no worker has claimed, by the time it was sent
@@ -68,6 +70,7 @@ class Keys:
 
     # Batches
     batches = Key("batches")  #: zset: names of batches by the time a job last changed its state
+    batches_open = Key("batches_open")  #: zset: those with jobs that have not ended, by the time one was queued
     batch = KeyOf(_BATCH)  #: hash: its counters: batch_records.BatchRecord
     batch_jobs = KeyOf(_BATCH + ":jobs")  #: zset: its job ids
     batch_done = KeyOf(_BATCH + ":done")  #: stream: its finished jobs

@@ -1,45 +1,94 @@
 """Counts for Prometheus. Only this module imports prometheus_client, which is an extra.
 
-The children of a metric, one for each set of label values, are kept here: to look one up in prometheus_client costs
-more than to count.
+Counts are kept in plain dictionaries, which only the event loop changes. To count in objects of prometheus_client takes
+more CPU, and a job counts about 25 times. A scrape, in another thread, copies the numbers.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 
-import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
 from threadmill.job.result import JobResult
-from threadmill.metrics.definitions import MOST_VALUES, OTHER, WORKER, Kind
-from threadmill.settings.prices import Prices, cost
+from threadmill.metrics.definitions import MOST_VALUES, OTHER, WORKER, Kind, Metric
+from threadmill.settings.prices import Price, Prices
 from threadmill_worker.monitoring.metrics import Metrics
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
-_T = TypeVar("_T")
+
+class _Times:
+    """A histogram: how many values are in each bucket, and their sum."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.sum += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Returns the numbers of values up to each bound."""
+        counts, so_far, found = list(self.counts), 0, []
+        for bound, count in zip((*map(str, self.bounds), "+Inf"), counts, strict=True):
+            so_far += count
+            found.append((bound, float(so_far)))
+        return found
 
 
-class PrometheusMetrics(Metrics):
+class PrometheusMetrics(Metrics, Collector):
     """The metrics of one worker process. `prices`: for the cost of jobs."""
 
     def __init__(self, prices: Prices) -> None:
-        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series
         self._prices = prices
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._metrics = {name: _made(name, self._registry) for name in WORKER}
-        self._children: dict[tuple[str, ...], object] = {}
+        self._counts: dict[str, dict[tuple[str, ...], float]] = defaultdict(lambda: defaultdict(float))
+        self._times: dict[str, dict[tuple[str, ...], _Times]] = defaultdict(dict)
+        self._gauges: dict[str, dict[tuple[str, ...], Callable[[], float]]] = defaultdict(dict)
         self._known: dict[str, set[str]] = {}  #: the values of labels that servers choose
+        self._priced: dict[str, Price | None] = {}
+        self._registry.register(self)
 
     def page(self) -> bytes:
         """Returns all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
+    def collect(self) -> Iterator[Family]:
+        for name, metric in WORKER.items():
+            key = name.removeprefix("threadmill_")
+            match metric.kind:
+                case Kind.COUNTER:
+                    yield self._counter(metric, dict(self._counts[key]))
+                case Kind.GAUGE:
+                    gauge = GaugeMetricFamily(name, metric.help, labels=metric.labels)
+                    for labels, read in dict(self._gauges[key]).items():
+                        gauge.add_metric(labels, read())
+                    yield gauge
+                case Kind.HISTOGRAM:
+                    histogram = HistogramMetricFamily(name, metric.help, labels=metric.labels)
+                    for labels, times in dict(self._times[key]).items():
+                        histogram.add_metric(labels, times.buckets(), times.sum)
+                    yield histogram
+
+    def _counter(self, metric: Metric, counts: dict[tuple[str, ...], float]) -> Family:
+        family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+        if not metric.labels:
+            counts.setdefault((), 0.0)
+        for labels, count in counts.items():
+            family.add_metric(labels, count)
+        return family
+
     def observe(self, name: str, read: Callable[[], float], *labels: str) -> None:
         """Makes a gauge, by its name without the prefix, show what `read` returns at each scrape."""
-        self._child(f"threadmill_{name}", labels, Gauge).set_function(read)
+        self._gauges[name][labels] = read
 
     def job_claimed(self) -> None:
         self._count("claims")
@@ -55,9 +104,9 @@ class PrometheusMetrics(Metrics):
             model = self._bounded("model", part.model or "")
             self._count("tokens", endpoint, model, "prompt", by=max(0, part.usage.prompt_tokens))
             self._count("tokens", endpoint, model, "completion", by=max(0, part.usage.completion_tokens))
-        spent = cost(result.usage_by_model, self._prices)
-        if spent.amount:
-            self._count("cost", endpoint, spent.currency, by=spent.amount)
+            if (price := self._price(model)) is not None:
+                spent = price.of(part.usage) * self._prices.factor(part.lane)
+                self._count("cost", endpoint, self._prices.currency, by=spent)
 
     def job_handed_back(self) -> None:
         self._count("jobs_handed_back")
@@ -88,19 +137,20 @@ class PrometheusMetrics(Metrics):
         self._count("callbacks", outcome)
 
     def _count(self, name: str, *labels: str, by: float = 1) -> None:
-        self._child(f"threadmill_{name}_total", labels, Counter).inc(by)
+        self._counts[f"{name}_total"][labels] += by
 
     def _time(self, name: str, seconds: float, *labels: str) -> None:
-        self._child(f"threadmill_{name}_seconds", labels, Histogram).observe(max(0.0, seconds))
+        name = f"{name}_seconds"
+        times = self._times[name].get(labels)
+        if times is None:
+            times = self._times[name][labels] = _Times(WORKER[f"threadmill_{name}"].bounds)
+        times.add(max(0.0, seconds))
 
-    def _child(self, name: str, labels: tuple[str, ...], kind: type[_T]) -> _T:
-        key = (name, *labels)
-        child = self._children.get(key)
-        if child is None:
-            metric = self._metrics[name]
-            child = self._children[key] = metric.labels(*labels) if labels else metric
-        assert isinstance(child, kind)
-        return child
+    def _price(self, model: str) -> Price | None:
+        """Returns the price of a model, which takes long to find; the label has few values."""
+        if model not in self._priced:
+            self._priced[model] = self._prices.of(model)
+        return self._priced[model]
 
     def _bounded(self, label: str, value: str) -> str:
         """Returns the value, or OTHER if the label has very many."""
@@ -111,11 +161,3 @@ class PrometheusMetrics(Metrics):
             return OTHER
         known.add(value)
         return value
-
-
-def _made(name: str, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
-    metric = WORKER[name]
-    if metric.kind is Kind.HISTOGRAM:
-        return Histogram(name, metric.help, metric.labels, registry=registry, buckets=metric.bounds)
-    kind = Counter if metric.kind is Kind.COUNTER else Gauge
-    return kind(name, metric.help, metric.labels, registry=registry)

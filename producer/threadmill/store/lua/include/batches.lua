@@ -7,6 +7,7 @@ function batches.count(batch, from, to)
   -- pcall: a damaged number must not prevent the change.
   if from then redis.pcall('HINCRBY', keys.batch(batch), from, -1) end
   redis.pcall('HINCRBY', keys.batch(batch), to, 1)
+  if to == 'queued' then redis.call('ZADD', keys.batches_open, clock.now, batch) end
 end
 
 function batches.has_open_jobs(batch)

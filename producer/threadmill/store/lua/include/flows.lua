@@ -7,6 +7,8 @@ local flows = {}
 
 local EARLIER_S = 1000000000  -- jobs that come first are placed as if they had arrived so much earlier
 
+local NOW_S = EARLIER_S / 2  -- a job that was placed so much earlier than now is one of those that come first
+
 local STALE_AT_ONCE = 100  -- jobs without a record that one script removes from a flow
 
 local candidates = {}  -- flows that may start a job because of what this script has changed
@@ -68,15 +70,38 @@ function flows.holding(id)
   end
 end
 
+-- Notes since when the oldest job of a flow has been ready: the first one, or the first of those that were not placed
+-- before others.
+local function note_oldest(flow)
+  local first, at = unpack(redis.call('ZRANGE', keys.flow(flow), 0, 0, 'WITHSCORES'))
+  if not first then return end
+  local since = tonumber(at)
+  if since < clock.now - NOW_S then
+    since = since + EARLIER_S
+    local _, ordinary = unpack(
+      redis.call('ZRANGEBYSCORE', keys.flow(flow), clock.now - NOW_S, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    )
+    since = math.min(since, tonumber(ordinary or '') or since)
+  end
+  redis.call('ZADD', keys.waiting_since(flows.parts(flow)), string.format('%.3f', since), flow)
+end
+
+local function count(flow, by)
+  redis.call('HINCRBY', keys.queue_counts, flows.parts(flow), by)
+end
+
 function flows.add(flow, id, is_first)
   local priority, tenant = flows.parts(flow)
-  if redis.call('EXISTS', keys.flow(flow)) == 0 then
+  local is_new = redis.call('EXISTS', keys.flow(flow)) == 0
+  if is_new then
     local has_flows = redis.call('EXISTS', keys.flows(priority, tenant)) == 1
     if not has_flows then flows.move_to_end(keys.tenants(priority), tenant) end
     flows.move_to_end(keys.flows(priority, tenant), flow)
     table.insert(candidates, flow)
   end
-  redis.call('ZADD', keys.flow(flow), clock.now - (is_first and EARLIER_S or 0), id)
+  local added = redis.call('ZADD', keys.flow(flow), clock.now - (is_first and EARLIER_S or 0), id)
+  count(flow, added)
+  if is_new or is_first then note_oldest(flow) end
 end
 
 -- Notes that a job ends: if its batch limits how many run at a time, the next one may start.
@@ -92,16 +117,23 @@ function flows.candidates()
   return candidates
 end
 
+-- The count of a priority is right again once nothing of it is ready, even if an older version added or removed jobs.
 local function close_if_empty(flow)
-  if redis.call('EXISTS', keys.flow(flow)) == 1 then return end
+  if redis.call('EXISTS', keys.flow(flow)) == 1 then
+    note_oldest(flow)
+    return
+  end
   local priority, tenant = flows.parts(flow)
+  redis.call('ZREM', keys.waiting_since(priority), flow)
   redis.call('ZREM', keys.flows(priority, tenant), flow)
   redis.call('HDEL', keys.limited, flow)
-  if redis.call('EXISTS', keys.flows(priority, tenant)) == 0 then redis.call('ZREM', keys.tenants(priority), tenant) end
+  if redis.call('EXISTS', keys.flows(priority, tenant)) == 1 then return end
+  redis.call('ZREM', keys.tenants(priority), tenant)
+  if redis.call('EXISTS', keys.tenants(priority)) == 0 then redis.call('HDEL', keys.queue_counts, priority) end
 end
 
 function flows.remove(flow, id)
-  redis.call('ZREM', keys.flow(flow), id)
+  count(flow, -redis.call('ZREM', keys.flow(flow), id))
   close_if_empty(flow)
 end
 
@@ -111,6 +143,6 @@ function flows.first(flow)
     local id = redis.call('ZRANGE', keys.flow(flow), 0, 0)[1]
     if not id then close_if_empty(flow) end
     if not id or redis.call('HGET', keys.record(id), 'state') == 'queued' then return id end
-    redis.call('ZREM', keys.flow(flow), id)  -- its record is no longer kept
+    count(flow, -redis.call('ZREM', keys.flow(flow), id))  -- its record is no longer kept
   end
 end

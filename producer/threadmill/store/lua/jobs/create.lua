@@ -34,6 +34,7 @@ if request.deadline_at then redis.call('HSET', record, 'deadline_at', string.for
 if request.callback then redis.call('HSET', record, 'callback', request.callback) end
 jobs.set_trace(id, request)
 jobs.change_state(id, nil, 'queued')
+redis.call('HINCRBY', keys.queue_counts, 'created', 1)
 jobs.keep(id)
 if not request.is_delivered then
   queue.add(id)

@@ -72,6 +72,7 @@ local function close_batch()
     if not made or made.id then redis.call('ZADD', keys.leftovers, clock.now, shared) end
   end
   redis.call('DEL', keys.batch_shared(batch))
+  redis.call('ZREM', keys.batches_open, batch)
   callbacks.add_for_batch(batch)
 end
 
