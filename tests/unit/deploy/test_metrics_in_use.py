@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +10,6 @@ from tests.unit.deploy.deployed import DEPLOY, ROOT, documents, grouping_of, lab
 from tests.unit.test_docs_names import anchors
 
 from threadmill.metrics.definitions import FLEET, WORKER, Kind
-
-needs_promtool = pytest.mark.skipif(
-    not shutil.which("promtool"), reason="needs promtool, of Debian's package prometheus"
-)
 
 METRICS = {**FLEET, **WORKER}
 
@@ -110,23 +104,3 @@ def test_an_alert_says_what_to_do(rule):
 def test_each_alert_has_a_test():
     tested = {case["name"] for case in documents(PROMETHEUS / "alerts_test.yml")[0]["tests"]}
     assert {rule["alert"] for rule in ALERTS} | {"a quiet night has no alert"} == tested
-
-
-def promtool(*arguments, folder):
-    done = subprocess.run(["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@needs_promtool
-def test_prometheus_accepts_its_configuration_and_the_alerts_fire():
-    promtool("check", "config", "--syntax-only", "prometheus.yml", folder=PROMETHEUS)
-    promtool("check", "rules", "alerts.yml", folder=PROMETHEUS)
-    promtool("test", "rules", "alerts_test.yml", folder=PROMETHEUS)
-
-
-@needs_promtool
-def test_prometheus_understands_every_query(tmp_path):
-    asked = [query.replace("$__rate_interval", "5m") for where, query in QUERIES if where != "endpoint"]
-    rules = [{"record": f"asked:{number}", "expr": query} for number, query in enumerate(asked)]
-    (tmp_path / "asked.yml").write_text(json.dumps({"groups": [{"name": "asked", "rules": rules}]}))
-    promtool("check", "rules", "asked.yml", folder=tmp_path)
