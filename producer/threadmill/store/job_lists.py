@@ -114,7 +114,7 @@ class JobListStore(JobReader):
         """Returns the jobs that may match."""
         with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
-                pipe.hmget(self._keys.record(job_id), "state", "job")
+                pipe.hmget(self._keys.record(job_id), "state", "job", "failed_as")
             replies = self._replies(pipe)
         found = zip(job_ids, replies, strict=True)
         return [job_id for job_id, fields in found if fields is None or may_match(chosen, job_id, *fields)]

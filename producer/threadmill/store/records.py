@@ -235,7 +235,8 @@ class JobFilter:
     def is_narrow(self) -> bool:
         """Whether many of the listed jobs may not match, as `may_match` can tell."""
         is_narrowed_by_state = self.state is not None and self.order is Order.CREATED
-        return bool(self.search or self.metadata) or is_narrowed_by_state
+        is_narrowed_by_failure = self.batch is not None and self.listed_failure is not None
+        return bool(self.search or self.metadata) or is_narrowed_by_state or is_narrowed_by_failure
 
     @property
     def order(self) -> Order:
@@ -258,12 +259,16 @@ class JobFilter:
         )
 
 
-def may_match(chosen: JobFilter, job_id: str, state: str | None, packed_job: str | None) -> bool:
-    """Whether a record may match the filter, by two of its fields as stored; True if only the whole record can tell.
+def may_match(
+    chosen: JobFilter, job_id: str, state: str | None, packed_job: str | None, failed_as: str | None = None
+) -> bool:
+    """Whether a record may match the filter, by some of its fields as stored; True if only the whole record can tell.
 
     To read the whole record takes ten times as long.
     """
     if chosen.state is not None and state is not None and state != chosen.state:
+        return False
+    if chosen.failure is not None and failed_as is not None and failed_as != chosen.failure:
         return False
     wanted = [chosen.search, *(chosen.metadata or {}).values()]
     if any(each != json.dumps(each, ensure_ascii=False)[1:-1] for each in wanted):

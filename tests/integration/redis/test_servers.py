@@ -1,4 +1,4 @@
-"""The servers that there are: Redis and Valkey, each with users of limited rights, and TLS if it has it.
+"""The servers that there are: Redis and Valkey, each with users of limited rights, and with TLS.
 
 The variable REDIS_SERVERS names the programs of more servers, separated by `:`.
 """
@@ -6,12 +6,14 @@ The variable REDIS_SERVERS names the programs of more servers, separated by `:`.
 import os
 import shutil
 import subprocess
+from contextlib import ExitStack
 
 import pytest
 import redis
 from tests.certificates import private
 from tests.life import live
 from tests.own_redis import own_redis
+from tests.tls import with_tls
 
 from threadmill import Client, Settings, StoreUnavailable
 from threadmill.store.rights import ROLES, acl
@@ -52,25 +54,31 @@ def authority(tmp_path):
 
 @pytest.fixture
 def url(program, tmp_path, authority):
-    """Starts the server, with users that have exactly the rights of their roles. Returns the URL of each role."""
-    config, options, scheme, port = "acl-pubsub-default resetchannels", "", "redis", free_port()
-    if has_tls(program, tmp_path):
-        scheme, secure = "rediss", free_port()
-        config += (
-            f"\ntls-port {secure}\ntls-cert-file {authority.server}\ntls-key-file {authority.server}"
-            f"\ntls-ca-cert-file {authority.authority}\ntls-auth-clients yes"
-        )
-        client = authority.client
-        options = f"?ssl_ca_certs={authority.authority}&ssl_certfile={client}&ssl_keyfile={client}"
-    with own_redis(tmp_path, config, port, program=program):
-        users = redis.Redis(port=port)
+    """Starts the server, with users that have exactly the rights of their roles. Returns the URL of each role.
+
+    A server without TLS of its own has it in front of it.
+    """
+    config, port, secure = "acl-pubsub-default resetchannels", free_port(), free_port()
+    with ExitStack() as running:
+        if has_tls(program, tmp_path):
+            config += (
+                f"\ntls-port {secure}\ntls-cert-file {authority.server}\ntls-key-file {authority.server}"
+                f"\ntls-ca-cert-file {authority.authority}\ntls-auth-clients yes"
+            )
+        running.enter_context(own_redis(tmp_path, config, port, program=program))
+        if "tls-port" not in config:
+            in_front = with_tls(port, certificate=authority.server, authority=authority.authority)
+            secure = running.enter_context(in_front)
+        users = running.enter_context(redis.Redis(port=port))
 
         def of(role: str, settings: Settings) -> str:
             users.execute_command("ACL", "SETUSER", role, "reset", "on", ">s3cret", *acl(ROLES[role](settings)))
-            return f"{scheme}://{role}:s3cret@127.0.0.1:{secure if scheme == 'rediss' else port}/0{options}"
+            options = (
+                f"ssl_ca_certs={authority.authority}&ssl_certfile={authority.client}&ssl_keyfile={authority.client}"
+            )
+            return f"rediss://{role}:s3cret@127.0.0.1:{secure}/0?{options}"
 
         yield of
-        users.close()
 
 
 def test_all_that_jobs_need_works(url, make_settings, base_url, start_worker, until, serve):
@@ -87,8 +95,6 @@ def test_all_that_jobs_need_works(url, make_settings, base_url, start_worker, un
 def test_a_private_authority_has_to_be_named(program, url, make_settings, base_url, run_cli, settings_as_environment):
     shared = make_settings(base_url)
     full = url("producer", shared)
-    if not full.startswith("rediss"):
-        pytest.skip("this server has no TLS")
     bare = shared.model_copy(update={"redis_url": full.partition("?")[0]})
     with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED") as refused:
         Client(bare).ping()

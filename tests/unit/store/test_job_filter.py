@@ -118,3 +118,12 @@ def test_what_matches_is_always_parsed(document, search, value):
     record = JobRecord.read("j-17", fields | {"created_at": "1"})
     for chosen in (JobFilter(search=search), JobFilter(metadata=record.job.metadata)):
         assert may_match(chosen, "j-17", fields["state"], fields["job"]) or not chosen.matches(record)
+
+
+def test_a_record_that_failed_otherwise_is_not_parsed():
+    chosen = JobFilter(batch="b", failure=FailureKind.QUOTA)
+    job = pack_job(PromptJob(prompt="?"))
+    found = [may_match(chosen, "j", "failed", job, kind) for kind in ("quota", "stuck", None)]
+    assert found == [True, False, True], "an older version did not note the kind"
+    assert chosen.is_narrow
+    assert not JobFilter(failure=FailureKind.QUOTA).is_narrow, "its list has no others"

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from threadmill.errors import BatchNotFound, InvalidCursor
 from threadmill.job.result import TERMINAL, FailureKind, JobState
 from threadmill_gateway.dashboard.jobs import reading, transcript
-from threadmill_gateway.dashboard.jobs.search import PAGE, InvalidSearch, Search
+from threadmill_gateway.dashboard.jobs.search import MOST_READ, PAGE, InvalidSearch, Search
 from threadmill_gateway.dashboard.live_text import LiveText
 from threadmill_gateway.dashboard.page import Acting, Page, asks_for_events
 
@@ -31,7 +31,9 @@ async def jobs(
     async def load() -> dict[str, Any]:
         shown = {"search": search, "states": tuple(JobState), "failures": tuple(FailureKind), "cursor": cursor}
         try:
-            found = await page.gateway.client.job_page(**search.chosen(), limit=PAGE, cursor=cursor)
+            found = await page.gateway.client.job_page(
+                **search.chosen(), limit=PAGE, cursor=cursor, most_read=MOST_READ
+            )
         except (InvalidSearch, InvalidCursor, BatchNotFound) as error:
             return shown | {"problem": str(error), "jobs": [], "unreadable": 0, "more": None}
         more = page.url("/jobs", **search.given, cursor=found.next_cursor) if found.next_cursor else None

@@ -12,6 +12,9 @@ from threadmill.names import NAME_RULE, is_name
 #: Jobs on a page.
 PAGE = 50
 
+#: Jobs that are read for a page; if few of them match, the next page goes on.
+MOST_READ = 300
+
 #: Characters of a field of the search.
 _LONGEST = 500
 
