@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobState
+from threadmill.job_facts import summarise
 from threadmill.store.records import JobRecord
 from threadmill_cli import app
 from threadmill_cli.commands import submit
 from threadmill_cli.commands.batch import run as batch
 from threadmill_cli.commands.jobs.list import _row
-from threadmill_cli.commands.jobs.show import summarise
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 ORDER = ["--priority", "high", "--tenant", "team-a", "--endpoint", "emulator"]
