@@ -75,8 +75,7 @@ def test_a_worker_that_works(settings, start_worker, until):
     assert value(port, "http_requests_total", endpoint="emulator", status="2xx") >= 9
     assert value(port, "consumer_up") == 1
     assert value(port, "slots", state="busy") + value(port, "slots", state="free") == settings.concurrency
-    [worker] = client.workers()
-    assert worker.is_consuming
+    [worker] = until(lambda: [each for each in client.workers() if each.is_consuming])
     assert worker.memory_bytes > 10_000_000
 
 
