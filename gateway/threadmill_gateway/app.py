@@ -23,11 +23,12 @@ from threadmill_gateway.dashboard import artifacts as page_artifacts
 from threadmill_gateway.dashboard import sign_in
 from threadmill_gateway.dashboard.batches import routes as batch_pages
 from threadmill_gateway.dashboard.jobs import routes as page_jobs
-from threadmill_gateway.dashboard.page import asks_for_events, error_page, path_of, sign_in_page
+from threadmill_gateway.dashboard.page import error_page, sign_in_page
 from threadmill_gateway.dashboard.playground import routes as playground
 from threadmill_gateway.dashboard.playground.routes import PATH as PLAYGROUND
 from threadmill_gateway.dashboard.reports import routes as page_reports
 from threadmill_gateway.dashboard.session import SignInNeeded
+from threadmill_gateway.dashboard.shown_page import asks_for_events, path_of
 from threadmill_gateway.dashboard.sign_in_brake import SignInBrake
 from threadmill_gateway.dashboard.threads import routes as threads
 from threadmill_gateway.dashboard.tonight import actions as tonight_actions

@@ -1,205 +1,27 @@
-"""What routes of pages share: `Page` shows a template, and again when it has changed; `Acting` changes something."""
+"""The parameters of routes: `Page` shows something, `Acting` changes something."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from typing import Annotated
 
 import structlog
 from fastapi import Depends
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
-from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.secrets.redaction import redact
-from threadmill_gateway.callers import Caller
-from threadmill_gateway.dashboard import rendering
-from threadmill_gateway.dashboard.language import LANGUAGES, chosen
-from threadmill_gateway.dashboard.session import (
-    CSRF_FIELD,
-    Session,
-    SignInNeeded,
-    check_form,
-    check_origin,
-    session_of,
-)
-from threadmill_gateway.dashboard.static_files import file_of
+from threadmill_gateway.dashboard.session import CSRF_FIELD, check_form, check_origin, session_of
+from threadmill_gateway.dashboard.shown_page import RELOAD, ShownPage, asks_for_events, events
 from threadmill_gateway.problems import Problem
 from threadmill_gateway.state import Gateway, Served
 
 log = structlog.get_logger(__name__)
 
-#: Reads what a template shows.
-Load = Callable[[], Awaitable[Mapping[str, Any]]]
-
-#: Pages load nothing from elsewhere, and no text in them can become a script.
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "frame-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-
-#: Has the script load the page again.
-_RELOAD = "event: reload\ndata: \n\n"
-
-_LANGUAGE_COOKIE = "threadmill_language"
-
 
 @dataclass(frozen=True)
-class _Page:
-    request: Request
-    gateway: Gateway
-    session: Session | None  #: None: the page of the sign-in
-
-    @property
-    def language(self) -> str:
-        """The language that the address names, or the last one that was chosen, or the browser's."""
-        asked = self.request.query_params.get("lang") or self.request.cookies.get(_LANGUAGE_COOKIE)
-        return chosen(asked, self.request.headers.get("Accept-Language", ""))
-
-    @property
-    def is_read_only(self) -> bool:
-        return self.gateway.options.read_only or self.gateway.settings.dashboard.read_only
-
-    @property
-    def redacts(self) -> bool:
-        """Whether prompts and answers are hidden."""
-        return self.gateway.settings.dashboard.redact
-
-    @property
-    def path(self) -> str:
-        """The path of the page, without the one under which a proxy publishes the gateway."""
-        return path_of(self.request)
-
-    @property
-    def viewer(self) -> Caller:
-        """Who looks at the page."""
-        return self.session.caller if self.session else Caller()
-
-    def check_content(self, what: str) -> None:
-        """Raises Problem if these pages hide what users and models wrote. `what`: for the message, in the plural."""
-        if self.redacts:
-            raise Problem(
-                HTTPStatus.FORBIDDEN, f"these pages hide {what}", "set `redact` in [dashboard], or use the command line"
-            )
-
-    def url(self, path: str, **query: Any) -> str:
-        """Returns the address of a page. Parameters that are None are left out."""
-        given = {name: value for name, value in query.items() if value is not None}
-        return self.gateway.options.root_path + path + (f"?{urlencode(given)}" if given else "")
-
-    def url_of(self, room: str, name: str) -> str:
-        """Returns the address of the page of a thing, whatever its name."""
-        return self.url(f"{room}/{quote(name, safe='')}")
-
-    def here(self, **query: Any) -> str:
-        """Returns the address of this page with other parameters. Those that are None are left out."""
-        return self.url(self.path, **{**self.request.query_params, **query})
-
-    def static(self, name: str) -> str:
-        """Returns the address of a file of `static/`; it names the version, so that browsers may keep the file."""
-        return self.url(f"/static/{name}", v=file_of(name).version)
-
-    async def show(
-        self,
-        template: str,
-        load: Load,
-        *,
-        every_s: float = 1.0,
-        status: int = 200,
-        close: Callable[[], None] = lambda: None,
-    ) -> Response:
-        """Shows a template. A browser that asks for events receives its live blocks again when they have changed.
-
-        `every_s`: how often `load` is called then. `close`: called when the page is no longer read.
-        """
-        if self.session is not None and asks_for_events(self.request):
-            return _events(self._read(template, load, every_s, close))
-        try:
-            return self._response(template, await load(), status)
-        finally:
-            close()
-
-    def error(self, problem: Problem) -> Response:
-        body = problem.body
-        found = self._response("error.html", {"problem": body, "title": body.title}, problem.status)
-        found.headers.update({name: value for name, value in problem.headers.items() if name != "WWW-Authenticate"})
-        return found
-
-    def _response(self, template: str, variables: Mapping[str, Any], status: int) -> Response:
-        shown = {**self._common(template), **variables}
-        response = HTMLResponse(rendering.render(self.language, template, shown), status, _HEADERS)
-        if self.session is not None and self.session.is_new:
-            self.session.set_cookie(self.request, response)
-        if self.request.query_params.get("lang") in LANGUAGES:
-            response.set_cookie(_LANGUAGE_COOKIE, self.language, max_age=31536000, samesite="lax", httponly=True)
-        return response
-
-    def _common(self, template: str) -> dict[str, Any]:
-        """Returns the variables that all templates have."""
-        return {
-            "url": self.url,
-            "url_of": self.url_of,
-            "static": self.static,
-            "here": self.here,
-            "path": self.path,
-            "language": self.language,
-            "languages": LANGUAGES,
-            "may_see": self.session is not None,
-            "csrf": self.session.csrf if self.session else "",
-            "who": self.session.caller.name if self.session else None,
-            "is_signed_in": self.session is not None and self.session.caller.key is not None,
-            "may_act": self.session is not None and not self.is_read_only,
-            "read_only": self.is_read_only,
-            "redacts": self.redacts,
-            "is_live": rendering.is_live(template),
-        }
-
-    async def _read(self, template: str, load: Load, every_s: float, close: Callable[[], None]) -> AsyncIterator[str]:
-        """Yields the events of an open page. Its reader may leave at any time."""
-        try:
-            async for event in self._changes(template, load, every_s):
-                yield event
-        finally:
-            close()
-
-    async def _changes(self, template: str, load: Load, every_s: float) -> AsyncIterator[str]:
-        """Yields events: a block that has changed, or `reload` if the page is no more what it was."""
-        sent: dict[str, str] = {}
-        yield "retry: 2000\n\n"
-        while not self.gateway.stopping.is_set():
-            try:
-                await session_of(self.request, self.gateway)  # its key may have been revoked
-                variables = {**self._common(template), **await load()}
-            except StoreUnavailable:
-                yield "event: away\ndata: \n\n"
-            except (ThreadmillError, Problem, SignInNeeded):
-                yield _RELOAD
-                return
-            else:
-                for name, html in rendering.live_blocks(self.language, template, variables):
-                    if sent.get(name) != html:
-                        sent[name] = html
-                        yield f"event: block\ndata: {json.dumps({'id': name, 'html': html})}\n\n"
-                yield "event: alive\ndata: \n\n"  # a reader that has gone is noticed
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.gateway.stopping.wait(), every_s)
-
-
-@dataclass(frozen=True)
-class _Acting(_Page):
+class SentPage(ShownPage):
     """An action of somebody who may act; `form`: what was sent."""
 
     form: FormData
@@ -212,20 +34,20 @@ class _Acting(_Page):
         return RedirectResponse(self.url(back_to), HTTPStatus.SEE_OTHER)
 
 
-async def _page(request: Request, gateway: Served) -> _Page:
+async def _page(request: Request, gateway: Served) -> ShownPage:
     request.state.session = session = await session_of(request, gateway)  # a page about an error shows who is here
-    return _Page(request, gateway, session)
+    return ShownPage(request, gateway, session)
 
 
-async def _sent(request: Request, gateway: Served) -> AsyncIterator[_Acting]:
+async def _sent(request: Request, gateway: Served) -> AsyncIterator[SentPage]:
     check_origin(request)
     request.state.session = session = await session_of(request, gateway)
     async with request.form() as form:  # files that were sent are deleted after the request
         check_form(session, form.get(CSRF_FIELD))
-        yield _Acting(request, gateway, session, form)
+        yield SentPage(request, gateway, session, form)
 
 
-async def _acting(acting: Annotated[_Acting, Depends(_sent)]) -> _Acting:
+async def _acting(acting: Annotated[SentPage, Depends(_sent)]) -> SentPage:
     if acting.is_read_only:
         raise Problem(
             HTTPStatus.FORBIDDEN, "these pages are read-only", "use the command line, or a gateway that is not"
@@ -233,44 +55,29 @@ async def _acting(acting: Annotated[_Acting, Depends(_sent)]) -> _Acting:
     return acting
 
 
-async def _anybody(request: Request, gateway: Served) -> _Page:
-    return _Page(request, gateway, None)
+async def _anybody(request: Request, gateway: Served) -> ShownPage:
+    return ShownPage(request, gateway, None)
 
 
 def error_page(request: Request, gateway: Gateway, problem: Problem) -> Response:
     """Returns a problem as a page. A reader of events whose page is no more what it was loads it again."""
     if asks_for_events(request) and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _events([_RELOAD])
-    return _Page(request, gateway, getattr(request.state, "session", None)).error(problem)
+        return events([RELOAD])
+    return ShownPage(request, gateway, getattr(request.state, "session", None)).error(problem)
 
 
 def sign_in_page(request: Request, gateway: Gateway) -> Response:
     """Leads to the page of the sign-in, and from there back to the page that was asked for."""
     if asks_for_events(request):
-        return _events([_RELOAD])
-    page = _Page(request, gateway, None)
+        return events([RELOAD])
+    page = ShownPage(request, gateway, None)
     back_to = page.here().removeprefix(gateway.options.root_path) if request.method == "GET" else None
     return RedirectResponse(page.url("/login", next=back_to), HTTPStatus.SEE_OTHER)
 
 
-def path_of(request: Request) -> str:
-    """Returns the path of a request, without the one under which a proxy publishes the gateway."""
-    path, root = str(request.scope["path"]), str(request.scope.get("root_path", ""))
-    return path.removeprefix(root) if path.startswith(f"{root}/") else path
-
-
-def asks_for_events(request: Request) -> bool:
-    """Whether the request comes from the script of a page that is open."""
-    return "text/event-stream" in request.headers.get("Accept", "")
-
-
-def _events(content: AsyncIterator[str] | Iterable[str]) -> Response:
-    return StreamingResponse(content, 200, _HEADERS | {"X-Accel-Buffering": "no"}, "text/event-stream")
-
-
 #: The parameter of a route that shows a page, of one that changes something, of one that ends a session, and of one for
 #: people without a session.
-Page = Annotated[_Page, Depends(_page)]
-Acting = Annotated[_Acting, Depends(_acting)]
-Leaving = Annotated[_Acting, Depends(_sent)]
-Anybody = Annotated[_Page, Depends(_anybody)]
+Page = Annotated[ShownPage, Depends(_page)]
+Acting = Annotated[SentPage, Depends(_acting)]
+Leaving = Annotated[SentPage, Depends(_sent)]
+Anybody = Annotated[ShownPage, Depends(_anybody)]

@@ -9,8 +9,9 @@ from threadmill.errors import BatchNotFound, InvalidCursor
 from threadmill.job.result import TERMINAL, FailureKind, JobState
 from threadmill_gateway.dashboard.jobs import reading, transcript
 from threadmill_gateway.dashboard.jobs.search import MOST_READ, PAGE, InvalidSearch, Search
-from threadmill_gateway.dashboard.live_text import LiveText
-from threadmill_gateway.dashboard.page import Acting, Page, asks_for_events
+from threadmill_gateway.dashboard.live_job import LiveJob
+from threadmill_gateway.dashboard.page import Acting, Page
+from threadmill_gateway.dashboard.shown_page import asks_for_events
 
 router = APIRouter(include_in_schema=False)
 
@@ -44,12 +45,13 @@ async def jobs(
 
 @router.get("/jobs/{job_id}")
 async def job(page: Page, job_id: str) -> Response:
-    client, text = page.gateway.client, LiveText(page.gateway.client, job_id)
+    client, live = page.gateway.client, LiveJob(page.gateway.client, job_id)
     has_ended, is_open = (await client.get(job_id)).state in TERMINAL, asks_for_events(page.request)
 
     async def load() -> dict[str, Any]:
-        record = await client.get(job_id)
-        is_written = is_open and not page.redacts and record.job.stream and record.state is JobState.RUNNING
+        seen = await live.look()
+        record = seen.record
+        is_written = not page.redacts and record.job.stream and record.state is JobState.RUNNING
         return {
             "job": record,
             "facts": await client.call(lambda read: reading.read_facts(read, record)),
@@ -57,7 +59,7 @@ async def job(page: Page, job_id: str) -> Response:
             "has_ended": record.state in TERMINAL,
             "turns": () if is_open else transcript.turns_of(record.job),  # they do not change
             "answer": transcript.answer_of(record),
-            "text": text.read() if is_written else "",
+            "text": seen.written.text if is_written else "",
             "timeline": reading.shown_timeline(record, hides_content=page.redacts),
             "thread": reading.thread_of(record),
             "others": await client.call(lambda read: reading.other_jobs(read, record)),
@@ -66,7 +68,7 @@ async def job(page: Page, job_id: str) -> Response:
             "json_text": transcript.json_text,
         }
 
-    return await page.show("jobs/job.html", load, every_s=_EVERY_S if has_ended else 1.0)
+    return await page.show("jobs/job.html", load, every_s=_EVERY_S if has_ended else 1.0, close=live.close)
 
 
 @router.get("/jobs/{job_id}/raw")
