@@ -57,5 +57,5 @@ async def changes(http: httpx.AsyncClient, path: str) -> AsyncIterator[tuple[str
             name, _, value = line.partition(": ")
             if name == "event":
                 kind = value
-            elif name == "data" and kind and kind != "alive":
+            elif name == "data" and kind:
                 yield kind, json.loads(value) if value else None
