@@ -37,7 +37,7 @@ PAGES = [
     for page in (ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
     if any(block.language in RUNS for block in blocks(page))
 ]
-EXTRAS = "worker,emulator,gateway,local,documents,parquet,mcp"
+EXTRAS = "worker,emulator,gateway,local,documents,parquet,mcp,metrics,otel"
 
 #: Settings of each endpoint that shorten what a reader would wait for.
 HASTY = {"first_poll_s": "0.05", "batch_lane_wait_s": "0.1"}
@@ -123,6 +123,7 @@ class Reader:
         (folder / "bin").mkdir()
         (folder / "bin" / "redis-server").symlink_to(redis_server())
         self._gateway_url: str | None = None
+        self._monitored_port: str | None = None
         self._batches: set[str] = set()
         self._worker: Child | None = None
         fields = {"redis_url": self._redis_url, "default_endpoint": "emulator"}
@@ -256,6 +257,14 @@ class Reader:
             self._gateway_url = found[1]
         return self._gateway_url
 
+    def _monitored(self) -> str:
+        """The port of a worker that has metrics and answers probes, which starts when a page first asks it."""
+        if self._monitored_port is None:
+            self._monitored_port = str(free_port())
+            command = f"threadmill worker --metrics-port {self._monitored_port} --health-port {self._monitored_port}"
+            self._runs_on("monitored", command, "worker started")
+        return self._monitored_port
+
     def _begin_worker(self) -> None:
         """The reader's worker starts before the first command, and anew after a change of the settings."""
         if self._worker is None:
@@ -290,6 +299,7 @@ class Reader:
         for shown, make in {
             r"\bvs_\.\.\.": self._vector_store,
             r"http://(127\.0\.0\.1|localhost):8080": self._gateway,
+            r"(?<=http://127\.0\.0\.1:)9464": self._monitored,
             r"(?<=cancel )JOB(\.\.\.|\b)": lambda: self._job("[[scenario=stuck]]"),
             r"(?<=redrive )JOB(\.\.\.|\b)": lambda: self._result("[[scenario=failed]]").job_id,
             r"\bJOB(\.\.\.|\b)": lambda: self._result("Hello").job_id,
