@@ -286,7 +286,7 @@ class Reader:
         """With what stands for something of the reader's replaced by it."""
         for shown, real in {
             r"http://127\.0\.0\.1:8089": self._emulator_url,
-            r"--port (8089|8080)": "--port 0",
+            r"(?<!health gateway )--port (8089|8080)": "--port 0",
             r"^threadmill (gateway|dashboard)(?!.*--port)": r"threadmill \1 --port 0",
             r"redis://[\w.]+:6379/0": self._redis_url,
             r"^redis-server": f"redis-server --port {free_port()}",
@@ -299,6 +299,7 @@ class Reader:
         for shown, make in {
             r"\bvs_\.\.\.": self._vector_store,
             r"http://(127\.0\.0\.1|localhost):8080": self._gateway,
+            r"(?<=health gateway --port )8080": lambda: self._gateway().rpartition(":")[2],
             r"(?<=http://127\.0\.0\.1:)9464": self._monitored,
             r"(?<=cancel )JOB(\.\.\.|\b)": lambda: self._job("[[scenario=stuck]]"),
             r"(?<=redrive )JOB(\.\.\.|\b)": lambda: self._result("[[scenario=failed]]").job_id,
