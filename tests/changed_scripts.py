@@ -21,7 +21,7 @@ def changed_scripts(part: str, **constants: Any) -> Iterator[None]:
             text = f"{before}{found}{value}{after[after.index(' ') :]}"
         return text
 
-    scripts.source.cache_clear()
+    scripts._body.cache_clear()
     with patch.object(scripts, "_text", changed):
         yield
-    scripts.source.cache_clear()
+    scripts._body.cache_clear()

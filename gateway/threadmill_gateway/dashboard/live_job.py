@@ -12,7 +12,7 @@ from threadmill.job.result import TERMINAL, JobState
 from threadmill.store.records import JobRecord
 
 #: Characters of an unfinished text that are shown: its end.
-_SHOWN = 50_000
+_SHOWN = 20_000
 
 #: Tool calls of an unfinished run that are shown: the last ones.
 _CALLS = 20

@@ -103,17 +103,17 @@ async def test_the_end_of_a_job_makes_room_in_its_batch(worker):
 @pytest.mark.parametrize("when", ["delay_s", "start_at"])
 async def test_a_job_is_dispatched_at_its_start_time(slots, when):
     now = slots.client.store.now()
-    job_id = slots.create(**{when: 0.4 if when == "delay_s" else now + timedelta(seconds=0.4)})
+    job_id = slots.create(**{when: 2.0 if when == "delay_s" else now + timedelta(seconds=2)})
     at_once = slots.create()
     assert await slots.free(9) == [at_once]
     assert slots.client.get(job_id).state is JobState.QUEUED
 
     begun = time.monotonic()
     while not (taken := await slots.free(9)):
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
         await asyncio.sleep(0.02)
     assert taken == [job_id]
-    assert (slots.client.store.now() - now).total_seconds() >= 0.4
+    assert (slots.client.store.now() - now).total_seconds() >= 2
 
 
 async def test_a_start_time_in_the_past_changes_nothing(slots):
