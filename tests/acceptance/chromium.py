@@ -5,8 +5,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Self
+
+#: How often an element of a live page is looked for.
+_ATTEMPTS = 5
 
 _CODES = {"Tab": 9, "Enter": 13}
 _COMPLAINTS = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Network.loadingFailed")
@@ -94,13 +98,20 @@ class Chromium:
 
     def click(self, selector: str) -> None:
         """Clicks on the middle of an element, also without scripts."""
-        root = self.call("DOM.getDocument", depth=0)["root"]["nodeId"]
-        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-        self.call("DOM.scrollIntoViewIfNeeded", nodeId=node)
-        corners = self.call("DOM.getBoxModel", nodeId=node)["model"]["border"]
-        place = {"x": (corners[0] + corners[4]) / 2, "y": (corners[1] + corners[5]) / 2}
+        place = self._place_of(selector)
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
+
+    def _place_of(self, selector: str) -> dict[str, float]:
+        """The middle of an element, which is scrolled into view. A live page may replace it meanwhile: then again."""
+        for attempt in range(_ATTEMPTS):
+            with suppress(AssertionError) if attempt < _ATTEMPTS - 1 else nullcontext():
+                root = self.call("DOM.getDocument", depth=0)["root"]["nodeId"]
+                node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+                self.call("DOM.scrollIntoViewIfNeeded", nodeId=node)
+                corners = self.call("DOM.getBoxModel", nodeId=node)["model"]["border"]
+                return {"x": (corners[0] + corners[4]) / 2, "y": (corners[1] + corners[5]) / 2}
+        raise AssertionError(f"{selector} has no place")
 
     def press(self, key: str) -> None:
         """Presses and releases a key by its name, as `Tab`."""

@@ -57,7 +57,7 @@ def test_kills_alone_fail_no_job(site, tell):
         until(lambda worker=worker: len(site.held_by(worker)) == 10, "it holds all jobs")
         worker.kill()
     site.start_worker()
-    records = site.await_results(jobs, 2 * PATIENCE_S)
+    records = site.await_results(jobs, 4 * PATIENCE_S)
 
     assert [record.state for record in records] == [JobState.SUCCEEDED] * 10
     assert site.completed_runs() == dict.fromkeys(jobs, 1)
