@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 
@@ -63,11 +64,8 @@ class Written:
 
 @dataclass(frozen=True)
 class Seen:
-    """`waits_for`: what a queued job waits for, in words."""
-
     record: JobRecord
     written: Written
-    waits_for: str | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -78,11 +76,15 @@ class LiveJob:
     """Reads a job again and again for one page.
 
     The first look reads what there is. From the second one on, the job is followed until it has ended, or `close`.
+    `follows`: whether followers of the job tell what the page shows; while a job is followed, its worker sends events.
     """
 
-    def __init__(self, client: AsyncClient, job_id: str) -> None:
+    def __init__(
+        self, client: AsyncClient, job_id: str, follows: Callable[[JobRecord], bool] = lambda record: True
+    ) -> None:
         self._client = client
         self._job_id = job_id
+        self._follows = follows
         self._written = Written()
         self._last: str | None = None  #: the `entry_id` of the last event
         self._ended: JobRecord | None = None
@@ -101,17 +103,30 @@ class LiveJob:
             self._ended = record
             self.close()
             return Seen(record, self._written)
-        if self._looks == 1:
-            with suppress(WaitTimeout):
-                await self._read(timeout_s=0)
-        elif self._following is None or self._following.done():
-            self._following = asyncio.create_task(self._follow())
-        return Seen(record, self._written, await self._waits_for(record))
+        if self._follows(record):
+            await self._read_events()
+        return Seen(record, self._written)
+
+    async def waits_for(self, record: JobRecord) -> str | None:
+        """Returns what a queued job waits for, in words."""
+        if record.state is not JobState.QUEUED:
+            return None
+        if time.monotonic() >= self._ask_at:
+            self._reason = await self._client.waits_for(self._job_id)
+            self._ask_at = time.monotonic() + _REASON_S
+        return self._reason
 
     def close(self) -> None:
         """Ends the reading."""
         if self._following is not None:
             self._following.cancel()
+
+    async def _read_events(self) -> None:
+        if self._looks == 1:
+            with suppress(WaitTimeout):
+                await self._read(timeout_s=0)
+        elif self._following is None or self._following.done():
+            self._following = asyncio.create_task(self._follow())
 
     async def _follow(self) -> None:
         with suppress(ThreadmillError):  # a later look raises it, or follows again
@@ -121,11 +136,3 @@ class LiveJob:
         async with aclosing(self._client.follow(self._job_id, timeout_s, after=self._last)) as events:
             async for event in events:
                 self._written, self._last = self._written.after(event), event.entry_id or self._last
-
-    async def _waits_for(self, record: JobRecord) -> str | None:
-        if record.state is not JobState.QUEUED:
-            return None
-        if time.monotonic() >= self._ask_at:
-            self._reason = await self._client.waits_for(self._job_id)
-            self._ask_at = time.monotonic() + _REASON_S
-        return self._reason

@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from threadmill.errors import BatchNotFound, InvalidCursor
 from threadmill.job.result import TERMINAL, FailureKind, JobState
+from threadmill.store.records import JobRecord
 from threadmill_gateway.dashboard.jobs import reading, transcript
 from threadmill_gateway.dashboard.jobs.search import MOST_READ, PAGE, InvalidSearch, Search
 from threadmill_gateway.dashboard.live_job import LiveJob
@@ -45,13 +46,16 @@ async def jobs(
 
 @router.get("/jobs/{job_id}")
 async def job(page: Page, job_id: str) -> Response:
-    client, live = page.gateway.client, LiveJob(page.gateway.client, job_id)
+    def writes(record: JobRecord) -> bool:
+        """Whether the page shows a text that is being written."""
+        return not page.redacts and record.job.stream and record.state is JobState.RUNNING
+
+    client, live = page.gateway.client, LiveJob(page.gateway.client, job_id, writes)
     has_ended, is_open = (await client.get(job_id)).state in TERMINAL, asks_for_events(page.request)
 
     async def load() -> dict[str, Any]:
         seen = await live.look()
         record = seen.record
-        is_written = not page.redacts and record.job.stream and record.state is JobState.RUNNING
         return {
             "job": record,
             "facts": await client.call(lambda read: reading.read_facts(read, record)),
@@ -59,7 +63,7 @@ async def job(page: Page, job_id: str) -> Response:
             "has_ended": record.state in TERMINAL,
             "turns": () if is_open else transcript.turns_of(record.job),  # they do not change
             "answer": transcript.answer_of(record),
-            "text": seen.written.text if is_written else "",
+            "text": seen.written.text if writes(record) else "",
             "timeline": reading.shown_timeline(record, hides_content=page.redacts),
             "thread": reading.thread_of(record),
             "others": await client.call(lambda read: reading.other_jobs(read, record)),

@@ -71,7 +71,14 @@ async def conversation(page: Page, job_id: str) -> Response:
         seen = await live.look()
         if not once:
             once.update(await shown_job(page.gateway, seen.record))
-        return {**once, "seen": seen, "typed": Typed.after(seen.record), "reason": "", "is_live": not seen.has_ended}
+        return {
+            **once,
+            "seen": seen,
+            "waits_for": await live.waits_for(seen.record),
+            "typed": Typed.after(seen.record),
+            "reason": "",
+            "is_live": not seen.has_ended,
+        }
 
     return await page.show(_TEMPLATE, load, every_s=_EVERY_S, close=live.close)
 
@@ -95,6 +102,7 @@ async def _without_job(page: Page, typed: Typed, reason: str = "") -> dict[str, 
     """Returns what the page shows before a prompt was sent."""
     return {
         "seen": None,
+        "waits_for": None,
         "typed": typed,
         "reason": reason,
         "is_live": False,
