@@ -201,6 +201,7 @@ class AsyncClient:
     workers = _awaited(Client.workers)
     failing_endpoints = _awaited(Client.failing_endpoints)
     pools = _awaited(Client.pools)
+    endpoint_pools = _awaited(Client.endpoint_pools)
     awaited_pools = _awaited(Client.awaited_pools)
     run_durations = _awaited(Client.run_durations)
     pause_endpoint = _awaited(Client.pause_endpoint)

@@ -18,7 +18,7 @@ def took_s(record: JobRecord, now: datetime) -> float | None:
     """Returns the seconds from the first claim to the job's end or to now; None if no worker has claimed it."""
     if record.started_at is None:
         return None
-    return ((record.finished_at or now) - record.started_at).total_seconds()
+    return max(0.0, ((record.finished_at or now) - record.started_at).total_seconds())
 
 
 def starts_at(record: JobRecord, now: datetime) -> datetime | None:

@@ -7,8 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from threadmill.client import Client
-from threadmill.settings.pool_name import pool_name
-from threadmill.settings.pools import limits_of
 from threadmill.store.duration_records import RunDurations
 from threadmill.store.pool_records import PoolLimit, PoolRecord
 from threadmill_cli.app import AsJson, note, write_json, write_line
@@ -51,7 +49,7 @@ def list_(as_json: AsJson = False) -> None:
 
     A pool is the share of a server that one set of limits applies to: ENDPOINT, ENDPOINT/MODEL, or one for each key.
     """
-    pools = _pools(Client())
+    pools = Client().endpoint_pools()
     if as_json:
         write_json([_summary(pool) for pool in pools])
         return
@@ -67,7 +65,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     are listed: from the start of a run, or from its last tool outputs, to its answer or its next tool calls.
     """
     client = Client()
-    pools = _pools(client, name)
+    pools = client.endpoint_pools(name)
     durations = client.run_durations(client.settings.endpoint_name(name))
     if as_json:
         write_json({"pools": list(map(_summary, pools)), "durations": list(map(asdict, durations))})
@@ -94,17 +92,6 @@ def resume(name: Name) -> None:
     """Start runs on a paused endpoint again."""
     was_paused = Client().resume_endpoint(name)
     note(f"{name} is resumed" if was_paused else f"{name} was not paused")
-
-
-def _pools(client: Client, endpoint: str | None = None) -> list[PoolRecord]:
-    """Returns the pools in use, and one for each endpoint of the settings that has none. Raises SettingsError."""
-    pools, settings = client.pools(endpoint), client.settings
-    names = {pool.endpoint for pool in pools}
-    asked = [endpoint] if endpoint is not None else list(settings.endpoints)
-    unused = [pool_name(settings.endpoint_name(name)) for name in asked if name not in names]
-    now = client.store.now()
-    pools += [PoolRecord.unused(pool, now, limits_of(settings, pool)) for pool in unused]
-    return sorted(pools, key=lambda pool: pool.label)
 
 
 def _summary(pool: PoolRecord) -> dict[str, Any]:

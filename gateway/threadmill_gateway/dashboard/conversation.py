@@ -20,6 +20,11 @@ class Conversation:
     names: dict[str, str] = field(default_factory=dict)
 
 
+def thread_of(record: JobRecord) -> str | None:
+    """Returns the thread that a job has kept, or continues: another job can continue it."""
+    return (record.result.thread_id if record.result else None) or record.job.thread
+
+
 def read_conversation(client: Client, endpoint: str, thread: str) -> Conversation:
     """Reads the last jobs on a thread, with those that are open. One that is not kept here has none. It blocks."""
     try:

@@ -1,6 +1,8 @@
 """The client's operations on endpoints, and what it tells of the workers."""
 
 from threadmill.operations.base import Operations
+from threadmill.settings.pool_name import pool_name
+from threadmill.settings.pools import limits_of
 from threadmill.store.duration_records import RunDurations
 from threadmill.store.pool_records import PoolRecord
 from threadmill.store.worker_records import FailingEndpoint, Worker, merge_failing_endpoints
@@ -25,6 +27,19 @@ class EndpointOperations(Operations):
         endpoint has at least one. With `endpoint`, returns only its pools.
         """
         return self.store.pools(endpoint)
+
+    def endpoint_pools(self, endpoint: str | None = None) -> list[PoolRecord]:
+        """Returns the pools in use, as `pools` does, and one for each endpoint of the settings that has none in use.
+
+        They are sorted by their labels. With `endpoint`, returns only its pools; raises SettingsError if there is none.
+        """
+        pools = self.pools(endpoint)
+        in_use = {pool.endpoint for pool in pools}
+        asked = [endpoint] if endpoint is not None else list(self.settings.endpoints)
+        unused = [pool_name(self.settings.endpoint_name(name)) for name in asked if name not in in_use]
+        now = self.store.now()
+        pools += [PoolRecord.unused(pool, now, limits_of(self.settings, pool)) for pool in unused]
+        return sorted(pools, key=lambda pool: pool.label)
 
     def run_durations(self, endpoint: str | None = None) -> list[RunDurations]:
         """Returns how long the last runs of each assistant and model took, as the workers know it.

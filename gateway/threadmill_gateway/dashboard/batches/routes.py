@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from threadmill.client import Client
 from threadmill.job.result import FailureKind, JobState
+from threadmill.job_facts import took_s
 from threadmill.names import Name
 from threadmill.store.batch_records import BatchRecord
 from threadmill_gateway.dashboard.batches import actions, export, results
@@ -16,7 +17,6 @@ from threadmill_gateway.dashboard.batches.view import (
     name_of,
     progress_chart,
     token_chart,
-    took_s,
 )
 from threadmill_gateway.dashboard.page import Page
 

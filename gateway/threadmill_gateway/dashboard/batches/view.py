@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Self
 
 from threadmill.job.result import TERMINAL, JobState
@@ -142,10 +142,3 @@ def name_of(record: JobRecord, *, hides_prompts: bool) -> str:
 def source_of(record: JobRecord) -> str:
     """Returns the text that the model was asked about."""
     return "\n\n".join(message.text for message in record.job.conversation if message.text)
-
-
-def took_s(record: JobRecord, now: datetime) -> float | None:
-    """Returns for how long a job ran, or has been running; None if it never started."""
-    if record.started_at is None:
-        return None
-    return max(timedelta(0), (record.finished_at or now) - record.started_at).total_seconds()

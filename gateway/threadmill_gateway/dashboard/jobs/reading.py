@@ -12,6 +12,7 @@ from threadmill.job_facts import facts_of
 from threadmill.secrets.redaction import redact
 from threadmill.store.packing import unpack_readable
 from threadmill.store.records import JobRecord
+from threadmill_gateway.dashboard.conversation import thread_of
 
 #: Facts that are times.
 _TIMES = frozenset({
@@ -43,11 +44,6 @@ def _shown(name: str, value: Any) -> Any:
     if name in _TIMES:
         return datetime.fromisoformat(value)
     return ", ".join(value) if isinstance(value, list) else value
-
-
-def thread_of(record: JobRecord) -> str | None:
-    """Returns the thread that the job has kept, or continues."""
-    return (record.result.thread_id if record.result else None) or record.job.thread
 
 
 def other_jobs(client: Client, record: JobRecord) -> list[str]:

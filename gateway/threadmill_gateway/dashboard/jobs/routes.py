@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from threadmill.errors import BatchNotFound, InvalidCursor
 from threadmill.job.result import TERMINAL, FailureKind, JobState
 from threadmill.store.records import JobRecord
+from threadmill_gateway.dashboard.conversation import thread_of
 from threadmill_gateway.dashboard.jobs import reading, transcript
 from threadmill_gateway.dashboard.jobs.search import MOST_READ, PAGE, InvalidSearch, Search
 from threadmill_gateway.dashboard.live_job import LiveJob
@@ -65,7 +66,7 @@ async def job(page: Page, job_id: str) -> Response:
             "answer": transcript.answer_of(record),
             "text": seen.written.text if writes(record) else "",
             "timeline": reading.shown_timeline(record, hides_content=page.redacts),
-            "thread": reading.thread_of(record),
+            "thread": thread_of(record),
             "others": await client.call(lambda read: reading.other_jobs(read, record)),
             "is_picture": transcript.is_picture,
             "link_of": transcript.link_of,

@@ -12,6 +12,7 @@ from threadmill.job.message import BUILT_IN, UPLOAD
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
+from threadmill_gateway.dashboard.conversation import thread_of
 
 #: Characters of a name, a number or an id that the form takes. The fields of a job have limits of their own.
 _LINE = 10_000
@@ -102,12 +103,6 @@ class Typed:
         if not isinstance(schema, dict):
             raise InvalidJob('the JSON Schema is not a JSON object: write one, such as {"type": "object"}')
         return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-
-
-def thread_of(record: JobRecord) -> str | None:
-    """Returns the thread that a job was on, if another job can continue it."""
-    kept = record.result.thread_id if record.result else None
-    return kept or record.job.thread
 
 
 def _schema_of(response_format: object) -> object:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from threadmill.store.records import JobRecord
-from threadmill_gateway.dashboard.conversation import Conversation, read_conversation, upload_names
-from threadmill_gateway.dashboard.playground.form import Choices, Typed, thread_of
+from threadmill_gateway.dashboard.conversation import Conversation, read_conversation, thread_of, upload_names
+from threadmill_gateway.dashboard.playground.form import Choices, Typed
 from threadmill_gateway.dashboard.playground.saved import saved
 from threadmill_gateway.state import Gateway
 

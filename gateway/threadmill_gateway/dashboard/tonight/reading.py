@@ -7,9 +7,6 @@ from typing import Any, Generic, TypeVar
 
 from threadmill.client import Client
 from threadmill.job.result import FailureKind
-from threadmill.settings.pool_name import pool_name
-from threadmill.settings.pools import limits_of
-from threadmill.store.pool_records import PoolRecord
 from threadmill_gateway.dashboard.reports.reading import overviews
 from threadmill_gateway.dashboard.tonight.lines import alerts, batch_lines, pool_lines, spent
 
@@ -52,7 +49,7 @@ class Tonight:
         """Returns the variables of the template."""
         settings = client.settings
         since = datetime.now().astimezone() - timedelta(hours=HOURS)
-        overview, workers, pools = client.overview(since), client.workers(), _pools(client)
+        overview, workers, pools = client.overview(since), client.workers(), client.endpoint_pools()
         failures = client.failure_counts(since)
         batches = [batch for batch in client.batch_page(limit=_BATCHES).batches if batch.open][:_LINES]
         rates = client.batch_rates([batch.name for batch in batches])
@@ -68,14 +65,6 @@ class Tonight:
             "reports": self._reports.get(client)[:_LINES],
             "is_new": not overview.jobs and not batches,
         }
-
-
-def _pools(client: Client) -> list[PoolRecord]:
-    """Returns the pools in use, and one for each endpoint that has none."""
-    pools, now = client.pools(), client.store.now()
-    known = {pool.endpoint for pool in pools}
-    unused = [pool_name(name) for name in client.settings.endpoints if name not in known]
-    return pools + [PoolRecord.unused(name, now, limits_of(client.settings, name)) for name in unused]
 
 
 def _examples(client: Client, kinds: tuple[FailureKind, ...], since: datetime) -> dict[FailureKind, str]:

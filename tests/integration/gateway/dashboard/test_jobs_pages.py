@@ -11,6 +11,7 @@ from tests.pages import ACCEPT, changes, csrf_of, text_of
 from threadmill import FailureKind, JobState
 from threadmill.job.result import Artifact, Citation, Failure, JobResult, Timings
 from threadmill.store import requests
+from threadmill.store.keys import Keys
 
 pytestmark = pytest.mark.integration
 
@@ -224,6 +225,15 @@ class TestAJob:
             if "state" in seen and client.get(job.id).result is None:
                 end(job.id, text="So it is.")
         assert seen == {"state", "answer", "timeline", "more"}
+
+    async def test_an_open_page_does_not_follow_a_job_that_writes_no_text(self, http, client, store, settings):
+        job = client.enqueue("Well?")
+        looks = 0
+        async for kind, _ in changes(http, f"/jobs/{job.id}"):
+            looks += kind == "alive"
+            if looks == 2:
+                break
+        assert not store.exists(Keys(settings.key_prefix).followed(job.id)), "its worker would send events"
 
 
 class TestActions:

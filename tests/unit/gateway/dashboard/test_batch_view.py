@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from threadmill import JobRecord, JobState, PromptJob
+from threadmill.job_facts import took_s
 from threadmill.settings.prices import Prices
 from threadmill.store.batch_records import BatchRecord
 from threadmill.store.histogram import Bucket
@@ -15,7 +16,6 @@ from threadmill_gateway.dashboard.batches.view import (
     name_of,
     progress_chart,
     token_chart,
-    took_s,
 )
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
