@@ -16,7 +16,8 @@ def speed_lines(batch: BatchRecord, stats: BatchStats, now: datetime) -> Iterato
     """Yields labels and texts: the rate of the last ten minutes with the time left, and durations and tokens."""
     rate = stats.rate(now)
     if rate and batch.open:
-        left = "" if batch.paused else f", about {show_span(timedelta(seconds=batch.open / rate))} left"
+        left_s = batch.left_s(rate)
+        left = "" if left_s is None else f", about {show_span(timedelta(seconds=left_s))} left"
         yield "rate", f"{rate * _MINUTE_S:,.1f} jobs a minute{left}"
     if stats.durations:
         yield "durations", _typical(stats.durations, lambda seconds: f"{seconds:,g} s")

@@ -1,5 +1,6 @@
 """Templates and how they show values. All text of users and servers is escaped."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache
@@ -9,10 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from threadmill.answers import answer_html
+from threadmill.job.result import Artifact
 from threadmill.names import printable
 from threadmill_gateway.dashboard.language import catalogue
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
+
+_LINK = re.compile(r"https?://", re.IGNORECASE)
+_PICTURE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 #: Blocks of a template whose name begins so are sent again while the page is open.
 _LIVE = "live_"
@@ -34,6 +39,7 @@ def environment(language: str) -> Environment:
     made.install_gettext_callables(texts.gettext, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
     made.filters |= {"number": number, "duration": duration, "iso": iso, "clock": clock, "answer": answer}
     made.filters["translated"] = texts.gettext  # texts of the gateway, which templates do not have
+    made.tests |= {"link": is_link, "picture": is_picture}
     made.globals |= {"now": lambda: datetime.now().astimezone()}
     return made
 
@@ -94,6 +100,16 @@ def duration(seconds: float | timedelta | None) -> str:
     if whole < _DAY_S:
         return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S:02} min"
     return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
+
+
+def is_link(url: str | None) -> bool:
+    """Whether a page may link to a URL; `javascript:`, for example, is none."""
+    return bool(url and _LINK.match(url))
+
+
+def is_picture(artifact: Artifact) -> bool:
+    """Whether a page shows the file itself: browsers run no script in it."""
+    return artifact.uri is not None and artifact.media_type in _PICTURE_TYPES
 
 
 def iso(at: datetime) -> str:

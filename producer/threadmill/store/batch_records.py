@@ -46,6 +46,20 @@ class BatchRecord(StoredModel):
         return sum(self.jobs.get(state, 0) for state in OPEN)
 
     @property
+    def ended(self) -> int:
+        """The number of jobs that have ended."""
+        return self.total - self.open
+
+    @property
+    def expected(self) -> int:
+        """The number of jobs when all documents are enqueued."""
+        return max(self.total, self.documents or 0)
+
+    def left_s(self, rate: float | None) -> float | None:
+        """Returns the time until all jobs have ended, in seconds; None: not known. `rate`: jobs that end per second."""
+        return (self.expected - self.ended) / rate if rate and self.open and not self.paused else None
+
+    @property
     def usage(self) -> Usage:
         return sum((part.usage for part in self.usage_by_model), Usage())
 

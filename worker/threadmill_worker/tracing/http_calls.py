@@ -66,6 +66,12 @@ def http_call(
         span.end()
 
 
+def server_of(url: str) -> dict[str, Any]:
+    """Returns the attributes that name the server of a URL."""
+    parts = urlsplit(url)
+    return {"server.address": parts.hostname or "", "server.port": parts.port or _PORTS.get(parts.scheme, 0)}
+
+
 def described(method: str, url: str, template: str | None = None) -> tuple[str, dict[str, Any]]:
     """Returns the name of the span of a call, and its attributes, as the conventions of HTTP clients have them."""
     parts = urlsplit(url)
@@ -75,8 +81,7 @@ def described(method: str, url: str, template: str | None = None) -> tuple[str, 
         path = redact(urlsplit(template).path)
     attributes = {
         "http.request.method": method,
-        "server.address": parts.hostname or "",
-        "server.port": parts.port or _PORTS.get(parts.scheme, 0),
+        **server_of(url),
         "url.template": path,
     }
     if template is None or content.is_captured():

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.endpoint import Endpoint, EndpointKind
 from threadmill_worker.tracing import content
-
-_PORTS = {"http": 80, "https": 443}
+from threadmill_worker.tracing.http_calls import server_of
 
 #: Kinds of endpoints that are providers of their own; the others speak OpenAI's API.
 _PROVIDERS = {EndpointKind.AZURE: "azure.ai.openai", EndpointKind.DAVINCI: "davinci"}
@@ -37,7 +35,7 @@ class Subject:
 
     def of_run(self) -> dict[str, Any]:
         """Returns the attributes that the span of a run begins with."""
-        job, server = self.job, urlsplit(self.endpoint.base_url)
+        job = self.job
         found = {
             "gen_ai.operation.name": self._operation,
             "gen_ai.provider.name": _PROVIDERS.get(self.endpoint.kind, "openai"),
@@ -49,8 +47,7 @@ class Subject:
             "gen_ai.request.max_tokens": job.max_completion_tokens,
             "gen_ai.request.stream": job.stream or None,
             "gen_ai.output.type": _output_type(job.response_format),
-            "server.address": server.hostname,
-            "server.port": server.port or _PORTS.get(server.scheme),
+            **server_of(self.endpoint.base_url),
         }
         if content.is_captured():
             found["gen_ai.input.messages"] = content.given(job)

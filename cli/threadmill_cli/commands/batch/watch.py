@@ -107,7 +107,7 @@ def _waits(client: Client, endpoint: str | None) -> str:
 def _report(reporter: Reporter, batch: BatchRecord, prices: Prices, waits: str = "") -> None:
     figures = [_states(batch), spent(batch.usage, cost(batch.usage_by_model, prices))]
     failed, state = f"{batch.jobs.get(JobState.FAILED, 0):,} failed", " · ".join(filter(None, figures))
-    reporter.show(batch.total - batch.open, state, failed=failed, paused=batch.paused, waits=waits)
+    reporter.show(batch.ended, state, failed=failed, paused=batch.paused, waits=waits)
 
 
 def _states(batch: BatchRecord) -> str:

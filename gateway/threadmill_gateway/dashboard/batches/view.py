@@ -37,22 +37,12 @@ class BatchView:
     @classmethod
     def of(cls, record: BatchRecord, rate: float | None, prices: Prices) -> Self:
         """`rate`: jobs that ended per second."""
-        moves = bool(rate) and record.open > 0
         return cls(
             record=record,
             cost=cost(record.usage_by_model, prices),
-            per_minute=rate * _MINUTE_S if rate and moves else None,
-            left_s=record.open / rate if rate and moves and not record.paused else None,
+            per_minute=rate * _MINUTE_S if rate and record.open else None,
+            left_s=record.left_s(rate),
         )
-
-    @property
-    def ended(self) -> int:
-        return self.record.total - self.record.open
-
-    @property
-    def total(self) -> int:
-        """The number of its jobs, or of its documents while some are not enqueued yet."""
-        return max(self.record.total, self.record.documents or 0)
 
     @property
     def budgets(self) -> Sequence[tuple[str, float, float]]:

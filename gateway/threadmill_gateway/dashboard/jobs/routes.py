@@ -68,8 +68,6 @@ async def job(page: Page, job_id: str) -> Response:
             "timeline": reading.shown_timeline(record, hides_content=page.redacts),
             "thread": thread_of(record),
             "others": await client.call(lambda read: reading.other_jobs(read, record)),
-            "is_picture": transcript.is_picture,
-            "link_of": transcript.link_of,
             "json_text": transcript.json_text,
         }
 

@@ -8,12 +8,11 @@ from typing import Any
 
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart, label
 from threadmill.job.prompt import PromptJob
-from threadmill.job.result import Artifact, JobResult
+from threadmill.job.result import JobResult
 from threadmill.store.records import JobRecord
 
 #: Images that a page may hold: browsers run no script in them.
 _PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*")
-_PICTURE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 #: Characters of images that a page shows, and of a JSON value.
 _PICTURES_LIMIT = 4_000_000
@@ -60,16 +59,6 @@ def _pieces(message: Message, limit: int) -> Iterator[Piece]:
                 yield Piece(picture=source) if fits else Piece(image=label(source))
             case ImageFilePart():
                 yield Piece(image=part.image_file.file_id)
-
-
-def is_picture(artifact: Artifact) -> bool:
-    """Whether a page shows the file itself."""
-    return artifact.uri is not None and artifact.media_type in _PICTURE_TYPES
-
-
-def link_of(url: str | None) -> str | None:
-    """Returns a URL that a page may link to; None for any other, such as `javascript:`."""
-    return url if url and re.match(r"https?://", url, re.IGNORECASE) else None
 
 
 def json_text(value: Any) -> str:

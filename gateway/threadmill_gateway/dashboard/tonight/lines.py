@@ -21,15 +21,6 @@ class BatchLine:
     left_s: float | None  #: at this rate; None: not known
     cost: Cost
 
-    @property
-    def expected(self) -> int:
-        """The number of jobs when all documents are enqueued."""
-        return max(self.batch.documents or 0, self.batch.total)
-
-    @property
-    def ended(self) -> int:
-        return self.batch.total - self.batch.open
-
 
 def batch_lines(batches: Iterable[BatchRecord], rates: Mapping[str, float], prices: Prices) -> list[BatchLine]:
     """Returns the batches with open jobs. `rates`: jobs of each that ended per second."""
@@ -37,9 +28,8 @@ def batch_lines(batches: Iterable[BatchRecord], rates: Mapping[str, float], pric
     for batch in batches:
         if batch.open:
             rate = None if batch.paused else rates.get(batch.name)
-            expected = max(batch.documents or 0, batch.total)
-            left_s = (expected - batch.total + batch.open) / rate if rate else None
-            lines.append(BatchLine(batch, rate * 60 if rate else None, left_s, cost(batch.usage_by_model, prices)))
+            per_minute = rate * 60 if rate else None
+            lines.append(BatchLine(batch, per_minute, batch.left_s(rate), cost(batch.usage_by_model, prices)))
     return lines
 
 

@@ -36,14 +36,15 @@ def record(**fields) -> JobRecord:
 
 
 def test_the_time_left_is_that_of_the_open_jobs_at_the_rate():
-    assert (view().per_minute, view().left_s, view().ended, view().total) == (30, 120, 40, 100)
+    assert (view().per_minute, view().left_s, view().record.ended, view().record.expected) == (30, 120, 40, 100)
     assert view(paused=True).left_s is None
     assert (view(rate=None).per_minute, view(rate=None).left_s) == (None, None)
     assert view(jobs={JobState.SUCCEEDED: 40}).per_minute is None, "all have ended"
 
 
 def test_documents_that_are_not_enqueued_yet_count_as_not_done():
-    assert view(documents=500).total == 500
+    assert view(documents=500).record.expected == 500
+    assert view(documents=500).left_s == 920, "they take time, too"
 
 
 def test_limits_of_spending():

@@ -50,13 +50,13 @@ def pool(name="davinci", **fields):
 
 def test_a_batch_has_a_rate_an_end_and_a_cost():
     [line] = batch_lines([batch(queued=50, running=10, succeeded=40)], {"night": 0.5}, PRICES)
-    assert (line.ended, line.expected, line.per_minute, line.left_s) == (40, 100, 30, 120)
+    assert (line.batch.ended, line.batch.expected, line.per_minute, line.left_s) == (40, 100, 30, 120)
     assert (line.cost.amount, line.cost.currency) == (3, "USD")
 
 
 def test_documents_that_are_not_enqueued_yet_are_left():
     [line] = batch_lines([batch(queued=50, succeeded=50, documents=200)], {"night": 1.0}, PRICES)
-    assert (line.expected, line.left_s) == (200, 150)
+    assert (line.batch.expected, line.left_s) == (200, 150)
 
 
 @pytest.mark.parametrize(("record", "rates"), [(batch(queued=1), {}), (batch(queued=1, paused=True), {"night": 1.0})])

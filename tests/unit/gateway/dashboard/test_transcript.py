@@ -4,12 +4,11 @@ import pytest
 
 from threadmill import PromptJob
 from threadmill.job.result import Artifact
+from threadmill_gateway.dashboard import rendering
 from threadmill_gateway.dashboard.jobs.transcript import (
     _PICTURES_LIMIT,
     Piece,
-    is_picture,
     json_text,
-    link_of,
     turns_of,
 )
 
@@ -62,14 +61,14 @@ def test_a_page_holds_pictures_up_to_a_limit():
     ],
 )
 def test_only_web_pages_become_links(url, is_link):
-    assert (link_of(url) == url) is (is_link or url is None)
+    assert rendering.is_link(url) is is_link
 
 
 def test_only_stored_pictures_are_shown():
     png = Artifact(file_id="f", name="a.png", uri="/x", media_type="image/png")
-    assert is_picture(png)
-    assert not is_picture(png.model_copy(update={"uri": None}))
-    assert not is_picture(png.model_copy(update={"media_type": "image/svg+xml"}))
+    assert rendering.is_picture(png)
+    assert not rendering.is_picture(png.model_copy(update={"uri": None}))
+    assert not rendering.is_picture(png.model_copy(update={"media_type": "image/svg+xml"}))
 
 
 def test_a_long_value_is_cut():
