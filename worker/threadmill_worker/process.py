@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -32,10 +31,10 @@ from threadmill_worker.live import EventPublisher
 from threadmill_worker.maintenance.batch_lane import BatchLane
 from threadmill_worker.maintenance.callbacks import Callbacks
 from threadmill_worker.maintenance.heartbeats import Heartbeats
+from threadmill_worker.maintenance.self_check import SelfCheck
 from threadmill_worker.maintenance.sweep import Sweep
 from threadmill_worker.maintenance.uploads import Uploads
 from threadmill_worker.maintenance.webhooks import Webhooks
-from threadmill_worker.monitoring.consumption import Consumption
 from threadmill_worker.monitoring.health import Facts
 from threadmill_worker.monitoring.memory import resident_bytes
 from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
@@ -47,7 +46,6 @@ from threadmill_worker.store.uploads import UploadStore
 from threadmill_worker.store.webhooks import WebhookStore
 from threadmill_worker.tools import registry
 from threadmill_worker.tracing.jobs import JobSpan
-from threadmill_worker.watchdog import give_up
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +80,6 @@ class WorkerProcess:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._settings = settings
         self._metrics = metrics
-        self._consumption = Consumption(heard_at, settings.deaf_limit_s) if heard_at else None
         self.pulse = Pulse()
         self._job_store = JobStore(settings, self.name)
         self._clock = self._job_store.clock
@@ -96,6 +93,7 @@ class WorkerProcess:
         self._own_processes = OwnProcesses(settings, self._job_store, self._attempts)
         self._runs: set[asyncio.Task[Any]] = set()
         self._heartbeats = Heartbeats(settings.lease_s)
+        self._self_check = SelfCheck(settings, self._job_store, self._heartbeats, heard_at, self._is_full)
         self._left_alone: set[str] = set()  #: ids of the jobs that only newer workers can run
         self._sweep = Sweep(settings, self._job_store, self._contexts, self._heartbeats, metrics)
         self._lane = BatchLane(settings, lane_store, self._contexts, self._clock)
@@ -105,8 +103,6 @@ class WorkerProcess:
         self._uploads = Uploads(settings, upload_store, self._clock)
         webhooks = Webhooks(self._webhook_store, self._attempts, self._lane)
         self._closing = False
-        self._last_job_at = time.monotonic()
-        self._was_deaf = False
         self._periodic = [
             repeat(0, self.pulse.beat),
             repeat(heartbeat_s(settings), self._heartbeat),
@@ -117,7 +113,7 @@ class WorkerProcess:
             repeat(settings.sweep_interval_s, self._uploads.once),
             repeat(WEBHOOKS_S, webhooks.once),
             repeat(WEBHOOKS_S, self._lane.poll_ended),
-            repeat(SELF_CHECK_S, self._check_itself),
+            repeat(SELF_CHECK_S, self._self_check.once),
             repeat(FORGET_S, self._job_store.forget_old_workers),
         ]
 
@@ -154,7 +150,7 @@ class WorkerProcess:
         task = asyncio.current_task()
         assert task is not None
         self._runs.add(task)
-        self._last_job_at = time.monotonic()
+        self._self_check.job_received()
         try:
             if job is not None and (refused := await self._create(job_id, job, trace)) is not None:
                 return refused
@@ -315,7 +311,10 @@ class WorkerProcess:
     @property
     def is_consuming(self) -> bool | None:
         """Whether Celery's consumer takes messages; None: not known."""
-        return self._consumption.is_consuming if self._consumption else None
+        return self._self_check.is_consuming
+
+    def _is_full(self) -> bool:
+        return len(self._attempts) >= self._settings.concurrency
 
     @property
     def slots(self) -> tuple[int, int]:
@@ -329,7 +328,7 @@ class WorkerProcess:
             loop_silent_s=self.pulse.silent_s,
             redis_silent_s=self._heartbeats.silent_s,
             is_consuming=self.is_consuming,
-            consumer_silent_s=self._consumption.silent_s if self._consumption else 0.0,
+            consumer_silent_s=self._self_check.consumer_silent_s,
             endpoints=self._contexts.ready,
             is_stopping=self._closing,
         )
@@ -342,36 +341,9 @@ class WorkerProcess:
         free = max(0, self._settings.concurrency - len(self._runs))
         is_deaf = self.is_consuming is False
         self._events.follow(await self._attempts.renew(None if self._closing else 0 if is_deaf else free))
-        if self._consumption is not None:
-            self._consumption.look(has_free_slot=free > 0)
-            self._note_deafness()
+        self._self_check.listen(has_free_slot=free > 0)
         await self._job_store.announce(self._entry())
         self._heartbeats.record()
-
-    def _note_deafness(self) -> None:
-        is_deaf = self.is_consuming is False
-        if is_deaf and not self._was_deaf:
-            log.error(
-                "worker is deaf",
-                reason="Celery's consumer takes no messages although slots are free",
-                restart_in_s=round(max(0.0, self._settings.idle_restart_s - self._settings.deaf_limit_s)),
-            )
-        elif self._was_deaf and not is_deaf:
-            log.info("worker is no longer deaf")
-        self._was_deaf = is_deaf
-
-    async def _check_itself(self) -> None:
-        """Ends a worker that cannot work, so that its supervisor starts a new one."""
-        if (away_s := self._heartbeats.silent_s) > self._settings.redis_outage_tolerance_s:
-            give_up(f"Redis has been unavailable for {away_s:.0f} s")
-        deaf_s = self._consumption.silent_s if self._consumption else 0.0
-        if self.is_consuming is False and deaf_s > self._settings.idle_restart_s:
-            give_up(f"Celery's consumer has taken no messages for {deaf_s:.0f} s")
-        now = time.monotonic()
-        if len(self._attempts) >= self._settings.concurrency or not await self._job_store.waiting():
-            self._last_job_at = now  # no slot is free, or no job waits
-        elif (idle_s := min(now - self._last_job_at, self._heartbeats.stable_s)) > self._settings.idle_restart_s:
-            give_up(f"jobs are waiting, but Celery has delivered none for {idle_s:.0f} s")
 
 
 def _foreign_job(job: Mapping[str, Any]) -> PromptJob:

@@ -1,1 +1,1 @@
-"""The periodic steps of a worker: the sweep and the batch lane. For process.py; imports attempt/ and below."""
+"""The periodic steps of a worker: the sweep, the lane, its own check. For process.py; imports attempt/ and below."""
