@@ -115,7 +115,7 @@ async def limits(request: Request) -> Response:
 
 
 async def webhooks(request: Request) -> Response:
-    """Shows where webhooks go, and how many were taken. POST replaces the plan, for what ends from now on."""
+    """Shows where webhooks go, and how many were taken. POST replaces the plan, for what starts from now on."""
     sender = _emulator(request).webhooks
     if request.method == "POST":
         try:

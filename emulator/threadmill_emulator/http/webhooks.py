@@ -68,11 +68,12 @@ class Webhooks:
         started.add_done_callback(self._tasks.discard)
 
     async def _follow(self, kind: str, id: str, ended: Callable[[], str | None], exists: Callable[[], bool]) -> None:
+        plan = self.plan
         while (status := ended()) is None:
             await asyncio.sleep(LOOK_S)
             if not exists():
                 return
-        plan, event = self.plan, self._event(f"{kind}.{status}", id)
+        event = self._event(f"{kind}.{status}", id)
         if plan.delay_s:
             await asyncio.sleep(plan.delay_s)
         webhook_id = new_id("wh")

@@ -99,7 +99,7 @@ def test_a_cancelled_job_can_be_redriven(client):
 
 
 #: What has no lifetime of its own: what is still to do, and who does it.
-BOOKKEEPING = {"leases", "leftovers", "workers", "threads", "slots", "pools"}
+BOOKKEEPING = {"leases", "leftovers", "workers", "threads", "slots", "pools", "queue_counts"}
 
 
 @pytest.mark.settings(result_ttl_s=100, failed_ttl_s=200, celery_results=True)

@@ -199,7 +199,9 @@ async def test_a_failure_of_tomorrow_is_listed_by_its_kind(worker, store, keys, 
     worker.client.cancel(job_id)
     failure = {"kind": "moonstruck", "message": "the moon was full", "retryable": True, "phase": 0.5}
     result = json.loads(store.hget(keys.record(job_id), "result")) | {"failure": failure, "state": "failed"}
-    store.hset(keys.record(job_id), mapping={"result": json.dumps(result), "state": "failed"})
+    fields = {"result": json.dumps(result), "state": "failed", "failed_as": "moonstruck"}
+    store.hset(keys.record(job_id), mapping=fields)
+    store.zadd(keys.failed_jobs("moonstruck"), {job_id: worker.client.store.now().timestamp()})
 
     listed = cli("jobs", "--failure", "moonstruck")
     assert (listed.exit_code, job_id in listed.stdout, "moonstruck" in listed.stdout) == (0, True, True)
