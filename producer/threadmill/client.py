@@ -135,7 +135,7 @@ class Client(
             job = PromptJob.parse(job)
         name = self.settings.endpoint_name(job.endpoint)
         endpoint = self.settings.endpoints[name]
-        if endpoint.wire == "responses":
+        if not endpoint.has_assistants:
             self._check_model(name, job)
         elif job.profile is not None:
             self._check_profile(name, job.profile, job.assistant)

@@ -71,7 +71,7 @@ def names(
 
 
 def _runs(name: str, endpoint: Endpoint, profile: str, applied: Collection[tuple[str, str]]) -> bool:
-    return endpoint.wire == "responses" or (name, profile) in applied
+    return not endpoint.has_assistants or (name, profile) in applied
 
 
 def model_object(name: str) -> dict[str, Any]:

@@ -87,6 +87,8 @@ class PromptJob(InputModel):
     max_completion_tokens: PositiveInt | None = None
     truncation: JsonObject | None = None  #: the server's `truncation_strategy`
     parallel_tool_calls: bool | None = None
+    seed: int | None = None  #: Chat Completions: equal requests with equal seeds get equal answers, as far as possible
+    service_tier: Literal["priority"] | None = None  #: faster processing at a higher price
     include_steps: bool = False  #: add the steps of the run, such as code and its logs, to the result
     stream: bool = False  #: publish the text as the model writes it, for `threadmill jobs follow`
     lane: LaneName | None = None  #: run at a lower price, which takes longer

@@ -17,8 +17,12 @@ class EndpointKind(StrEnum):
     DAVINCI = "davinci"  #: MediaTek DaVinci; tools that the worker lacks run through its plugin API
     AZURE = "azure"  #: Azure OpenAI's classic Assistants; base_url is the resource's URL, without a path
     RESPONSES = "responses"  #: OpenAI, Azure's v1, and other servers with the Responses API; no remote assistants
+    CHAT = "chat"  #: any server with Chat Completions: vLLM, llama.cpp, Ollama; nothing is stored there
     EMULATOR = "emulator"  #: threadmill's emulator, which behaves like DaVinci
 
+
+#: The APIs: Assistants, Responses, Chat Completions.
+Wire = Literal["assistants", "responses", "chat"]
 
 #: The defaults of each kind; fields in the settings override them.
 _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
@@ -40,6 +44,11 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
         "supports": {"data_urls": True, "upload_expiry": True},
         "limits": {"per_model": True},
     },
+    EndpointKind.CHAT: {
+        "wire": "chat",
+        "supports": {"data_urls": True, "files": False, "background": False, "stored_responses": False},
+        "limits": {"per_model": True},
+    },
     EndpointKind.EMULATOR: {
         "base_url": "http://127.0.0.1:8089/api/assts/v1",
         "assistant": "asst_emulator",
@@ -49,7 +58,7 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
 
 
 #: The defaults of each wire.
-_WIRE_DEFAULTS: dict[str, dict[str, Any]] = {"responses": {"min_token_limit": 16}}
+_WIRE_DEFAULTS: dict[str, dict[str, Any]] = {"responses": {"min_token_limit": 16}, "chat": {"min_token_limit": 1}}
 
 
 class Endpoint(RunLimits):
@@ -60,7 +69,7 @@ class Endpoint(RunLimits):
     """
 
     kind: EndpointKind
-    wire: Literal["assistants", "responses"] = "assistants"  #: the API that its server speaks
+    wire: Wire = "assistants"  #: the API that its server speaks
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
     api_key_env: str | None = None  #: name of the variable that holds the key; None: the server needs no key
     #: Variables with several keys, instead of `api_key_env`. Each key has its own limits on the server.
@@ -125,6 +134,11 @@ class Endpoint(RunLimits):
         if self.webhook_secret_env and self.wire != "responses":
             raise ValueError("`webhook_secret_env`: only servers with the Responses API send webhooks; leave it out")
         return self
+
+    @property
+    def has_assistants(self) -> bool:
+        """Whether its server stores assistants. Otherwise each job names a model or a profile."""
+        return self.wire == "assistants"
 
     @property
     def key_variables(self) -> tuple[str, ...]:

@@ -53,9 +53,9 @@ def _has_ids(tool: str | dict[str, JsonValue]) -> bool:
 def _can_run(settings: Settings, name: str, job: PromptJob) -> bool:
     """Whether another endpoint can run a job. Which profiles are applied to it is in Redis, so none is expected."""
     endpoint = settings.endpoints[name]
-    if endpoint.wire == "assistants" and (job.profile is not None or endpoint.assistant is None):
+    if endpoint.has_assistants and (job.profile is not None or endpoint.assistant is None):
         return False
-    if endpoint.wire == "responses" and settings.model_of(job, endpoint) is None:
+    if not endpoint.has_assistants and settings.model_of(job, endpoint) is None:
         return False
     try:
         check_abilities(name, endpoint, job)

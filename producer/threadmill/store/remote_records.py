@@ -37,8 +37,9 @@ class Transcript(StoredModel):
         return text if len(text) <= TRANSCRIPT_LIMIT else ""
 
 
-#: The kind of a thread on its server: a thread of the Assistants API, a conversation, or a chain of responses.
-ThreadKind = Literal["thread", "conversation", "chain"]
+#: The kind of a thread: a thread of the Assistants API, a conversation, a chain of responses, or, for a server that
+#: stores nothing, a transcript that only threadmill has.
+ThreadKind = Literal["thread", "conversation", "chain", "local"]
 
 
 class KeptThread(StoredModel):

@@ -76,5 +76,5 @@ def _described(kind: str, tool: Tool, settings: FunctionSettings | HttpSettings 
 
 def _of_endpoint(endpoint: Endpoint, tools: Iterable[OfferedTool]) -> list[OfferedTool]:
     # The platform's API for plugins needs a thread and an assistant.
-    plugins = [_PLUGINS] if endpoint.supports.plugins and endpoint.wire == "assistants" else []
+    plugins = [_PLUGINS] if endpoint.supports.plugins and endpoint.has_assistants else []
     return [replace(tool, timeout_s=tool.timeout_s or endpoint.tool_timeout_s) for tool in (*tools, *plugins)]

@@ -31,7 +31,7 @@ def batch_lane_of(
     Raises NotServed for a job that the lane cannot take and that must not run at the full price.
     """
     job = record.job
-    if job.lane != "batch" or endpoint.wire != "responses":
+    if job.lane != "batch" or endpoint.has_assistants:
         return None
     lane = pool_name(name, features.model, key)
     obstacle = "has tools, from its profile" if has_tools else "has files to upload" if features.uploads else None

@@ -27,7 +27,7 @@ async def _named_key(job: PromptJob, name: str, endpoint: Endpoint, job_store: J
     if job.thread is not None:
         kept = await job_store.kept_thread(name, job.thread)
         return kept.key if kept else None
-    if job.profile is not None and endpoint.wire == "assistants":
+    if job.profile is not None and endpoint.has_assistants:
         applied = await job_store.applied(name, job.profile)
         return applied.key if applied else None
     return None

@@ -37,7 +37,7 @@ class JobResolver:
             tools = await self._tools(job, endpoint, executor)
             kept = await self._kept_thread(job, name, endpoint)
         features = features_of(job, endpoint, self._settings, attachments=attachments, tools=tools, kept=kept)
-        is_assistant = endpoint.wire == "assistants"
+        is_assistant = endpoint.has_assistants
         # An assistant has its own model and instructions. Those of the endpoint override them, if they are set.
         model = features.model if not is_assistant or endpoint.model else job.model
         instructions = self._settings.instructions_of(job, endpoint)
@@ -64,7 +64,7 @@ class JobResolver:
         """Returns the definitions of the tools that the job and its files need. None: the assistant's own tools."""
         tools: Sequence[str | dict[str, Any]] | None = job.tools
         if tools is None:
-            if endpoint.wire == "assistants":
+            if endpoint.has_assistants:
                 return None
             profile = self._profile(job)
             tools = profile.tools if profile else ()
@@ -76,7 +76,7 @@ class JobResolver:
 
     async def _kept_thread(self, job: PromptJob, name: str, endpoint: Endpoint) -> KeptThread | None:
         """Returns the record of the thread that the job continues. The Assistants API needs none."""
-        if job.thread is None or endpoint.wire == "assistants":
+        if job.thread is None or endpoint.has_assistants:
             return None
         kept = await self._job_store.kept_thread(name, job.thread)
         if kept is not None and kept.latest == "" and kept.transcript is None:
@@ -115,14 +115,14 @@ def features_of(
     """Returns the features of the job, for the lifecycle."""
     notes = job.additional_instructions or endpoint.current_time_note  # POST /threads/runs does not accept these
     functions = [tool["function"] for tool in tools or () if isinstance(tool.get("function"), dict)]
-    is_kept_by_server = endpoint.wire == "assistants" or job.thread is None
+    is_kept_by_server = endpoint.has_assistants or job.thread is None
     return Features(
         uploads=len(attachments.uploads),
         search=any("file_search" in file.tools for file in job.files),
         file_tools=tuple(dict.fromkeys(tool for file in job.files for tool in file.tools)),
         functions=tuple(str(function.get("name")) for function in functions),
         at_once=endpoint.supports.create_and_run and not notes,
-        messages_in_run=endpoint.wire == "responses",
+        messages_in_run=not endpoint.has_assistants,
         continues=job.thread is not None,
         has_transcript=is_kept_by_server or (kept is not None and kept.transcript is not None),
         keep_thread=job.keep_thread,

@@ -70,11 +70,12 @@ class RunObservation:
     continues: bool = False  #: it was asked to continue from an earlier response
     names_previous: bool = False  #: the server names the response that it continues from
     is_anonymous: bool = False  #: its own id was lost: it can be read, but neither deleted nor priced
+    is_call: bool = False  #: it is one call, of which the server keeps nothing
 
     @property
     def is_round(self) -> bool:
-        """Whether it is a response. A run consists of several if it uses tools: each round has its own id."""
-        return self.kind is not None or self.is_anonymous
+        """Whether it is a response or a call. A run consists of several if it uses tools, each with its own id."""
+        return self.kind is not None or self.is_anonymous or self.is_call
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def _without_files(features: Features, run: RunObservation) -> Failure | None:
 
 def _is_paid(run: RunObservation) -> bool:
     """Whether its usage is final: the run has ended, or continues under another id."""
-    return run.status in ENDED or (run.kind is not None and bool(run.calls))
+    return run.status in ENDED or (run.is_round and bool(run.calls))
 
 
 def _usage_of(run: RunObservation) -> Usage:

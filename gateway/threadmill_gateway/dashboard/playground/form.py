@@ -132,7 +132,7 @@ class Choices:
     @classmethod
     def of(cls, settings: Settings, applied: set[tuple[str, str]]) -> Self:
         """`applied`: endpoints and profiles for which an assistant exists."""
-        without = [name for name, endpoint in settings.endpoints.items() if endpoint.wire == "responses"]
+        without = [name for name, endpoint in settings.endpoints.items() if not endpoint.has_assistants]
         usable = {*applied, *((endpoint, profile) for endpoint in without for profile in settings.profiles)}
         profiles: dict[str, tuple[str, ...]] = {}
         for endpoint, profile in sorted(usable):
