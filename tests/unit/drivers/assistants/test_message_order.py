@@ -77,6 +77,13 @@ def test_an_answer_that_names_no_run_follows_the_questions_of_its_second(listed:
     assert ids(answers_of("run_2", [*earlier, *listed], None)) == ["a2"]
 
 
+@pytest.mark.parametrize("listed", list(permutations([nameless("a1", 2.0), asks("b", at=2.0)])))
+def test_a_job_asks_after_the_answer_to_the_job_before_it(listed: Any) -> None:
+    messages = [asks("a", at=1.0), *listed, nameless("a2", 3.0)]
+    assert ids(oldest_first(messages)) == ["a0", "a1", "b0", "a2"]
+    assert ids(answers_of("run_2", messages, 2.5)) == ["a2"]
+
+
 def test_messages_of_one_second_are_reversed_in_newest_first_lists() -> None:
     written = [asks("a", at=1), {**answers("r1", 2), "id": "x"}, {**answers("r1", 2), "id": "y"}, foreign("u", 3)]
     assert oldest_first(written[::-1]) == written

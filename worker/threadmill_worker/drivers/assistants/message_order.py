@@ -5,7 +5,7 @@ order, so that an answer can come before its question; others ignore `order`.
 """
 
 from collections.abc import Sequence
-from itertools import chain, groupby, zip_longest
+from itertools import chain, groupby, pairwise, zip_longest
 from typing import Any
 
 from threadmill_worker.drivers.json import as_number
@@ -30,8 +30,10 @@ def oldest_first(messages: Sequence[Message]) -> list[Message]:
     for _, group in groupby(sorted(messages, key=_moment), _moment):
         together = list(group)
         before = ordered[-1] if ordered else None
-        candidates = (together, together[::-1])
-        ordered += next((each for each in candidates if _can_be(before, each)), _by_turns(before, together))
+        listed = (together, together[::-1])
+        likely = (each for each in listed if _can_be(before, each) and _is_answered(before, each))
+        possible = (each for each in listed if _can_be(before, each))
+        ordered += next(chain(likely, possible), _by_turns(before, together))
     return ordered
 
 
@@ -75,6 +77,14 @@ def _can_be(before: Message | None, messages: Sequence[Message]) -> bool:
         if is_lone_answer or is_torn_apart or last.get(job, -1) > number:
             return False
         last[job], before = number, message
+    return True
+
+
+def _is_answered(before: Message | None, messages: Sequence[Message]) -> bool:
+    """Whether no job asks before the job before it has its answer. It does so only if a run brought no answer."""
+    for earlier, later in pairwise([*filter(None, [before]), *messages]):
+        if _run(earlier) is None and _run(later) is None and _place(earlier)[0] != _place(later)[0]:
+            return False
     return True
 
 
