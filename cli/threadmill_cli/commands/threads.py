@@ -57,15 +57,16 @@ def list_(as_json: AsJson = False) -> None:
             show_span(now - thread.created_at),
             f"{show_span(now - thread.used_at)} ago",
             f"{thread.jobs:,}",
+            f"in {show_span(thread.expires_at - now)}" if thread.expires_at else "-",
             thread.job_id,
         )
         for thread in kept
     ]
-    write_table(("thread", "endpoint", "age", "used", "jobs", "last job"), rows)
+    write_table(("thread", "endpoint", "age", "used", "jobs", "expires", "last job"), rows)
 
 
 def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
-    """Show the messages of a thread: from the server, or from Redis if the server has no conversations.
+    """Show the messages of a thread: from the server, or from Redis if the server keeps none.
 
     One that is not kept needs --endpoint.
     """
@@ -76,18 +77,17 @@ def show(thread: ThreadId, endpoint: Endpoint = None, as_json: AsJson = False) -
     if kept is None and endpoint is None:
         raise ThreadNotFound(thread)
     name = kept.endpoint if kept else client.settings.endpoint_name(endpoint)
-    stored = client.store.transcript(kept) if kept and kept.is_chain else None
-    key = kept.key if kept else None
-    messages, is_complete = (_messages(stored), True) if stored else _read(client.settings, name, thread, key)
+    messages, is_complete = _stored(client, kept) or _read(client.settings, name, thread, kept.key if kept else None)
     if as_json:
         kept_as = kept and kept.model_dump(mode="json")
         told = {"gone": messages is None, "messages": messages or [], "complete": is_complete}
         write_json({"id": thread, "endpoint": name, "kept": kept_as, **told})
     else:
-        _print(messages or [], is_complete)
+        _print(messages or [], is_complete, kept.dropped if kept else 0)
     if messages is None:
+        place = "from Redis" if kept and kept.kind == "local" else f"on the server of endpoint {name!r}"
         forget = f"; to forget it: threadmill threads delete {thread}" if kept else ""
-        err.print(f"thread {thread} is gone on the server of endpoint {name!r}{forget}", soft_wrap=True, markup=False)
+        err.print(f"thread {thread} is gone {place}{forget}", soft_wrap=True, markup=False)
         raise typer.Exit(Exit.FAILED)
 
 
@@ -115,11 +115,11 @@ def delete(
     else:
         for name, outcome in outcomes.items():
             write_line(f"{name}  {outcome}")
-    if any(outcome != _DELETED for outcome in outcomes.values()):
+    if any(outcome not in (_DELETED, _TO_DELETE) for outcome in outcomes.values()):
         raise typer.Exit(Exit.FAILED)
 
 
-_DELETED = "deleted by the next sweep of a worker"
+_DELETED, _TO_DELETE = "deleted", "deleted by the next sweep of a worker"
 
 
 def _delete(client: Client, thread: KeptThread, force: bool) -> str:
@@ -129,7 +129,7 @@ def _delete(client: Client, thread: KeptThread, force: bool) -> str:
         return f"left alone: {', '.join(error.job_ids)} wait or run on it"
     except ThreadNotFound:  # somebody deleted it meanwhile
         pass
-    return _DELETED
+    return _DELETED if thread.kind == "local" else _TO_DELETE
 
 
 def _chosen(
@@ -160,24 +160,40 @@ def _read(settings: Settings, endpoint: str, thread: str, key: str | None) -> tu
     return (list(found.messages), found.complete) if found else (None, True)
 
 
+def _stored(client: Client, kept: KeptThread | None) -> tuple[list[dict[str, Any]] | None, bool] | None:
+    """Returns what `_read` returns, from Redis. None: only the server can have the messages."""
+    stored = client.store.transcript(kept) if kept and kept.has_transcript else None
+    if kept is None or (stored is None and kept.kind != "local"):
+        return None
+    return (_messages(stored) if stored else None), not kept.dropped
+
+
 def _messages(transcript: Transcript) -> list[dict[str, Any]]:
-    """Returns the messages of a chain of responses, in the form in which the worker reads those of a server."""
-    return [_message(item) for item in transcript.items if item.get("type") == "message"]
+    """Returns the messages of a transcript, without tool calls, in the form in which the worker reads a server's."""
+    return [_message(item) for item in transcript.items if item.get("role") not in (None, "tool") and item["content"]]
 
 
 def _message(item: Mapping[str, Any]) -> dict[str, Any]:
     content = item["content"]
     parts = [{"text": content}] if isinstance(content, str) else content
-    sources = [part.get("file_id") or label(part["image_url"]) for part in parts if part.get("type") == "input_image"]
+    sources = [_source(part) for part in parts if part.get("type") in ("input_image", "image_url")]
     text = "\n".join(part["text"] for part in parts if part.get("text"))
     return {"id": None, "role": item["role"], "created_at": None, "text": text, "files": sources}
 
 
-def _print(messages: Iterable[Mapping[str, Any]], is_complete: bool) -> None:
+def _source(image: Mapping[str, Any]) -> str:
+    """Returns where the image of a message is: of a chain of responses, or of Chat Completions."""
+    url = image.get("image_url")
+    return str(image.get("file_id") or label(str(url["url"] if isinstance(url, dict) else url)))
+
+
+def _print(messages: Iterable[Mapping[str, Any]], is_complete: bool, dropped: int) -> None:
     for message in messages:
         moment = message["created_at"]
         when = f"  {datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}" if moment is not None else ""
         files = f"  [{', '.join(message['files'])}]" if message["files"] else ""
         write_line(f"{message['role']}{when}{files}\n{message['text']}\n")
-    if not is_complete:
+    if dropped:
+        err.print(f"its first {dropped:,} messages were dropped: it had become too long")
+    elif not is_complete:
         err.print("the thread is longer than this: only its beginning is shown")

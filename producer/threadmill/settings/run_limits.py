@@ -23,5 +23,6 @@ class RunLimits(InputModel):
     on_locked_thread: Literal["wait", "cancel"] = "wait"  #: what to do about a foreign run that locks the job's thread
     indexing_limit_s: PositiveFloat = 300  #: how long the server may take to index files
     unreachable_limit_s: PositiveFloat = 300  #: a job fails after the server gave no usable reply for this long
+    transcript_limit_chars: PositiveInt = 1_000_000  #: of a local thread, as JSON; then its oldest messages are dropped
     lane_fallback: Literal["none", "full_price"] = "none"  #: how to run a job that its lane did not answer
     supports: Supports = Supports()  #: the server's features; the lifecycle asks whether it can cancel a run

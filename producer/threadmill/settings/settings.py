@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     worker_monitoring_host: str = "0.0.0.0"  #: the address of these ports; `::` for IPv6 too
     result_ttl_s: PositiveInt = 7 * 86400  #: how long a succeeded job is kept
     failed_ttl_s: PositiveInt = 30 * 86400  #: how long a failed or cancelled job is kept
+    thread_ttl_s: PositiveInt = 30 * 86400  #: how long a local thread is kept after the last job on it
     callback_hosts: tuple[str, ...] = ()  #: hosts and networks (CIDR) that callbacks may reach although not public
     celery_results: bool = False  #: whether jobs of threadmill's client have a copy of their result for Celery, too
     redis_outage_tolerance_s: PositiveFloat = 600  #: for how long workers and waiting producers retry

@@ -81,11 +81,11 @@ class Store(
         may or may not exist.
         """
         try:
-            pools = self._pools_of([job for _, job in jobs])
+            pools, ttl_s = self._pools_of([job for _, job in jobs]), self._settings.thread_ttl_s
             self._use_uploads(jobs)
             with self._translate_errors(), self._redis.pipeline(transaction=False) as pipe:
                 for (job_id, job), usable in zip(jobs, pools, strict=True):
-                    request = requests.create(job_id, job, job.endpoint or "", usable, trace=trace)
+                    request = requests.create(job_id, job, job.endpoint or "", usable, ttl_s, trace=trace)
                     self._scripts.run("jobs/create", request, pipe)
                 replies = pipe.execute(raise_on_error=False)
         except StoreUnavailable as error:

@@ -105,8 +105,9 @@ class Keys:
     # Remote objects
     leftovers = Key("leftovers")  #: zset: objects to delete, by the time of the next attempt (inf: given up)
     leftover_attempts = Key("leftovers:tries")  #: hash: failed attempts to delete each
-    threads = Key("threads")  #: hash: kept threads as JSON, by ENDPOINT/THREAD; they never expire
-    transcript = KeyOf("transcript:{}")  #: string: the items of a kept chain (ENDPOINT/THREAD) as JSON
+    threads = Key("threads")  #: hash: kept threads as JSON, by ENDPOINT/THREAD; local ones are removed some time
+    local_threads = Key("local_threads")  #: zset: those whose messages only Redis has, by the time they expire
+    transcript = KeyOf("transcript:{}")  #: string: the items of a chain or local thread as JSON; the latter expires
     assistants = Key("assistants")  #: hash: assistants of applied profiles as JSON, by ENDPOINT/PROFILE; never expire
 
     # Callbacks

@@ -1,13 +1,14 @@
 """The producer's operations on remote objects: kept threads, applied assistants, remote batches, leftovers."""
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import cast
 
 from threadmill.errors import InvalidCursor, ThreadInUse, ThreadNotFound
 from threadmill.store import keys
 from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.connection import Connection, chunks
+from threadmill.store.connection import Connection, chunks, moment_of
 from threadmill.store.remote_records import Applied, KeptThread, Leftover, LeftoverRecord, ThreadPage, Transcript
 from threadmill.stored import read
 
@@ -19,8 +20,7 @@ class RemoteStore(Connection):
         """Returns the kept threads, the last used first."""
         with self._translate_errors():
             entries = cast(dict[str, str], self._redis.hgetall(self._keys.threads))
-        kept = [read(KeptThread, entry, f"kept thread {name}") for name, entry in entries.items()]
-        return sorted(filter(None, kept), key=lambda thread: thread.used_at, reverse=True)
+        return self._kept(entries, dict(self.ranked(self._keys.local_threads)))
 
     def thread_page(self, limit: int, cursor: str | None) -> ThreadPage:
         """Returns a part of the kept threads, the last used first in each part. Raises InvalidCursor."""
@@ -30,22 +30,40 @@ class RemoteStore(Connection):
             following, entries = cast(
                 tuple[int, dict[str, str]], self._redis.hscan(self._keys.threads, int(cursor or 0), count=limit)
             )
-        kept = [read(KeptThread, entry, f"kept thread {name}") for name, entry in entries.items()]
-        found = sorted(filter(None, kept), key=lambda thread: thread.used_at, reverse=True)
+        expiries: dict[str, float] = {}
+        for names in chunks(list(entries)):
+            with self._translate_errors():
+                scores = cast(list[float | None], self._redis.zmscore(self._keys.local_threads, list(names)))
+            expiries |= {name: score for name, score in zip(names, scores, strict=True) if score is not None}
+        found = self._kept(entries, expiries)
         return ThreadPage(threads=found, next_cursor=str(following) if int(following) else None)
+
+    def _kept(self, entries: Mapping[str, str], expiries: Mapping[str, float]) -> list[KeptThread]:
+        """Returns the threads of these entries that have not expired, the last used first."""
+        now = self.now() if expiries else None
+        kept = [_thread(name, entry, expiries.get(name), now) for name, entry in entries.items()]
+        return sorted(filter(None, kept), key=lambda thread: thread.used_at, reverse=True)
 
     def thread(self, endpoint: str, thread_id: str) -> KeptThread:
         """Returns a kept thread. Raises ThreadNotFound."""
+        return self._thread(endpoint, thread_id)[0]
+
+    def _thread(self, endpoint: str, thread_id: str) -> tuple[KeptThread, list[str]]:
+        """Returns a kept thread, and the jobs that take turns on it. Raises ThreadNotFound."""
         name = keys.thread_name(endpoint, thread_id)
-        with self._translate_errors():
-            entry = cast(str | None, self._redis.hget(self._keys.threads, name))
-        kept = read(KeptThread, entry, f"kept thread {name}") if entry else None
+        with self._translate_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hget(self._keys.threads, name)
+            pipe.zscore(self._keys.local_threads, name)
+            pipe.time()
+            pipe.zrange(self._keys.turns(name), 0, -1)
+            entry, expires_at, now, turns = pipe.execute()
+        kept = _thread(name, entry, expires_at, moment_of(now)) if entry else None
         if kept is None:
             raise ThreadNotFound(thread_id)
-        return kept
+        return kept, turns
 
     def transcript(self, kept: KeptThread) -> Transcript | None:
-        """Returns the transcript of a kept chain of responses; None if it is missing or unreadable."""
+        """Returns the transcript of a kept thread that has one; None if it is missing or unreadable."""
         with self._translate_errors():
             entry = cast(str | None, self._redis.get(self._keys.transcript(keys.thread_name(kept.endpoint, kept.id))))
         return read(Transcript, entry, f"the transcript of thread {kept.id}") if entry else None
@@ -74,14 +92,7 @@ class RemoteStore(Connection):
 
     def jobs_on_thread(self, endpoint: str, thread_id: str) -> tuple[str, list[str]]:
         """Returns the last job that ended on a kept thread, and those that take turns on it. Raises ThreadNotFound."""
-        name = keys.thread_name(endpoint, thread_id)
-        with self._translate_errors(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hget(self._keys.threads, name)
-            pipe.zrange(self._keys.turns(name), 0, -1)
-            entry, turns = pipe.execute()
-        kept = read(KeptThread, entry, f"kept thread {name}") if entry else None
-        if kept is None:
-            raise ThreadNotFound(thread_id)
+        kept, turns = self._thread(endpoint, thread_id)
         return kept.job_id, turns
 
     def assistants(self) -> dict[tuple[str, str], Applied]:
@@ -156,3 +167,12 @@ class RemoteStore(Connection):
                 pipe.hdel(self._keys.leftover_attempts, *members)
                 pipe.execute()
         return len(found)
+
+
+def _thread(name: str, entry: str, expires_at: float | None, now: datetime | None) -> KeptThread | None:
+    """Reads the entry of a kept thread; returns None if it is unreadable or has expired."""
+    kept = read(KeptThread, entry, f"kept thread {name}")
+    if kept is None or expires_at is None or now is None:
+        return kept
+    moment = datetime.fromtimestamp(expires_at, UTC)
+    return kept.model_copy(update={"expires_at": moment}) if moment > now else None

@@ -22,19 +22,21 @@ class LeftoverRecord(StoredModel):
         return self.model_dump_json(exclude_none=True)
 
 
-#: Characters of a transcript's JSON; longer transcripts are not kept.
+#: Characters of a transcript's JSON. A longer one of a chain is not kept; one of a local thread is shortened.
 TRANSCRIPT_LIMIT = 1_000_000
 
 
 class Transcript(StoredModel):
-    """The messages of a chain of responses, as input items for the next response, oldest first."""
+    """The messages of a thread, oldest first.
+
+    Those of a chain are input items for the next response, those of a local thread messages of Chat Completions.
+    """
 
     items: tuple[dict[str, Any], ...]
 
     def to_json(self) -> str:
-        """Returns the JSON with secrets redacted, or '' if it is too long to be kept."""
-        text = json.dumps({"items": redact_all(list(self.items))}, ensure_ascii=False)
-        return text if len(text) <= TRANSCRIPT_LIMIT else ""
+        """Returns the JSON with secrets redacted."""
+        return json.dumps({"items": redact_all(list(self.items))}, ensure_ascii=False)
 
 
 #: The kind of a thread: a thread of the Assistants API, a conversation, a chain of responses, or, for a server that
@@ -43,7 +45,7 @@ ThreadKind = Literal["thread", "conversation", "chain", "local"]
 
 
 class KeptThread(StoredModel):
-    """A remote thread that is kept for later jobs until somebody deletes it."""
+    """A thread that is kept for later jobs: until somebody deletes it, or until a local one expires."""
 
     endpoint: str
     id: str
@@ -55,19 +57,32 @@ class KeptThread(StoredModel):
     job_ids: tuple[str, ...] = ()  #: the last of them, at most 30, the oldest first; (): of an older version
     assistant: str | None = None
     latest: str | None = None  #: chains: the response to continue from; '': the server stores no responses
-    transcript: Transcript | None = Field(None, exclude=True)  #: the transcript of a chain; stored under a separate key
+    transcript: Transcript | None = Field(None, exclude=True)  #: see `has_transcript`; stored under a separate key
+    dropped: int = 0  #: local: messages dropped from the beginning of its transcript because it was too long
+    expires_at: AwareDatetime | None = None  #: local: when it expires unless a job renews it; stored separately
     things: dict[str, str] = Field(default={})  #: objects deleted with the thread: id -> "file" or "vector_store"
     key: str | None = None  #: the variable with the key that it belongs to, if its endpoint has several keys
 
     @property
-    def is_chain(self) -> bool:
-        """Whether it is a chain of responses; without a stored kind, the id decides."""
-        return self.kind == "chain" or (self.kind is None and self.id.startswith("resp"))
+    def has_transcript(self) -> bool:
+        """Whether Redis has its transcript: that of a chain of responses, or of a local thread.
+
+        Without a stored kind it is a chain or not, as its id says.
+        """
+        return self.kind in ("chain", "local") or (self.kind is None and self.id.startswith("resp"))
+
+    @property
+    def transcript_json(self) -> str | None:
+        """The transcript as it is stored, with secrets redacted. None: there is none, or a chain's is too long."""
+        text = self.transcript.to_json() if self.transcript else None
+        return text if text is None or self.kind == "local" or len(text) <= TRANSCRIPT_LIMIT else None
 
     @property
     def leftovers(self) -> tuple[LeftoverRecord, ...]:
-        """The thread and its objects, which have to be deleted."""
-        kind = "response" if self.is_chain else "thread"
+        """The thread and its objects, which have to be deleted. A local thread has none."""
+        if self.kind == "local":
+            return ()
+        kind = "response" if self.has_transcript else "thread"
         things = [(kind, self.id), *((kind, id) for id, kind in self.things.items())]
         return tuple(LeftoverRecord(endpoint=self.endpoint, kind=kind, id=id, key=self.key) for kind, id in things)
 

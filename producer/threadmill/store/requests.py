@@ -22,6 +22,7 @@ def create(
     job: PromptJob,
     endpoint: str,
     pools: Sequence[str],
+    thread_ttl_s: int,
     sender: Sender = Sender.CLIENT,
     trace: TraceContext | None = None,
 ) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def create(
         "batch": job.batch,
         "tenant": job.tenant,
         "turn": thread_name(endpoint, job.thread) if job.thread else None,
+        "thread_ttl_s": thread_ttl_s if job.thread else None,
         "flow": Flow(job.priority, job.tenant or job.batch or "", job.batch or "", tuple(awaited)).name,
         "not_before": job.start_at.timestamp() if job.start_at else None,
         "delay_s": job.delay_s,
@@ -77,6 +79,7 @@ def finish(
         "hour_counts": _numbers(hour_counts(result)),
         "batch_stats": _numbers(batch_stats(result)),
         "leftovers": list(leftovers),
+        "thread_ttl_s": settings.thread_ttl_s,
         **more,
     }
 

@@ -21,7 +21,8 @@ _RECORDS = """
     zrem KEY m; zremrangebyscore KEY 0 0; zscore KEY m
 """
 _RECORDS_OF_PRODUCER = """
-    hkeys KEY; hscan KEY 0; pexpire KEY 1; xread streams KEY 0; xrevrange KEY + -; zcount KEY 0 0; zrevrange KEY 0 0
+    hkeys KEY; hscan KEY 0; pexpire KEY 1; xread streams KEY 0; xrevrange KEY + -; zcount KEY 0 0; zmscore KEY m;
+    zrevrange KEY 0 0
 """
 _RECORDS_OF_WORKER = """
     incrby KEY 1; lpush KEY v; ltrim KEY 0 0; pexpire KEY 1; sadd KEY m; smembers KEY; srem KEY m; xdel KEY 0-1;

@@ -4,14 +4,17 @@ import asyncio
 import json
 import os
 import subprocess
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 from tests import shared
 
 from threadmill import Client
+from threadmill.store.keys import Keys
 from threadmill.store.remote_records import KeptThread
 
 pytestmark = pytest.mark.integration
@@ -52,10 +55,10 @@ def test_threads_are_listed_with_age_and_use(cli, keep):
     old, new = keep(days=40, jobs=3), keep(days=0.1)
 
     listed = cli("threads").stdout.splitlines()
-    assert listed[0].split() == ["thread", "endpoint", "age", "used", "jobs", "last", "job"]
+    assert listed[0].split() == ["thread", "endpoint", "age", "used", "jobs", "expires", "last", "job"]
     assert [line.split()[:-1] for line in listed[1:]] == [
-        [new, "emulator", "2h", "2h", "ago", "1"],
-        [old, "emulator", "40d", "40d", "ago", "3"],
+        [new, "emulator", "2h", "2h", "ago", "1", "-"],
+        [old, "emulator", "40d", "40d", "ago", "3", "-"],
     ]
     assert cli("threads", "list").stdout.splitlines() == listed
     for arguments in (("threads", "--json"), ("threads", "list", "--json")):
@@ -140,6 +143,56 @@ def test_a_server_that_is_not_there_is_told_in_one_line(run_cli, make_settings, 
     assert (shown.returncode, shown.stdout) == (2, "")
     assert shown.stderr.startswith("threadmill: endpoint 'emulator': ")
     assert shown.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def local(store, settings, keep):
+    """A thread whose messages only Redis has."""
+
+    def make(*said: dict[str, Any], **fields: Any) -> str:
+        thread, keys = keep(kind="local", **fields), Keys(settings.key_prefix)
+        store.zadd(keys.local_threads, {f"emulator/{thread}": time.time() + 29.5 * 86400})
+        if said:
+            store.set(keys.transcript(f"emulator/{thread}"), json.dumps({"items": said}), ex=60)
+        return thread
+
+    return make
+
+
+def test_a_local_thread_is_shown_from_redis_alone(cli, local):
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 99}"}}
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    thread = local(
+        {"role": "user", "content": [{"type": "text", "text": "What is this?"}, image]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "a hidden output"},
+        {"role": "assistant", "content": "A cat."},
+        dropped=12,
+    )
+    nowhere = {"base_url": "http://127.0.0.1:9/v1", "kind": "chat", "model": "m"}
+    there = {"THREADMILL_ENDPOINTS": json.dumps({"emulator": nowhere})}
+    row = cli("threads", **there).stdout.splitlines()[1].split()
+    assert (row[0], row[-3:-1]) == (thread, ["in", "29d"])
+
+    shown = cli("threads", "show", thread, **there)
+    assert shown.returncode == 0, shown.stderr
+    label = f"data:image/png;base64,{'A' * 18}... (121 characters)"
+    assert shown.stdout == f"user  [{label}]\nWhat is this?\n\nassistant\nA cat.\n\n"
+    assert shown.stderr == "its first 12 messages were dropped: it had become too long\n"
+    told = json.loads(cli("threads", "show", thread, "--json", **there).stdout)
+    assert (told["complete"], told["kept"]["dropped"], len(told["messages"])) == (False, 12, 2)
+    assert cli("threads", "delete", thread, "--yes", **there).stdout == f"{thread}  deleted\n"
+
+    unknown = cli("threads", "show", "thread_unknown", "--endpoint", "emulator", **there)
+    assert "endpoint 'emulator' keeps no threads" in unknown.stderr
+
+
+def test_a_local_thread_that_lost_its_messages_is_said_so(cli, local):
+    thread = local()
+
+    shown = cli("threads", "show", thread)
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert f"thread {thread} is gone from Redis" in shown.stderr
 
 
 def test_threads_are_deleted_by_name_by_age_or_all(cli, keep, settings):

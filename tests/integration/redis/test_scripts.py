@@ -17,7 +17,9 @@ ID, OWNED = {"id": "j"}, {"id": "j", "owner": "w:1"}
 FILE = '{"endpoint":"e","kind":"file","id":"file-1"}'
 RUN = '{"endpoint":"e","kind":"run","id":"thread_1/run_1"}'
 THREAD = '{"endpoint":"e","id":"thread_1","job_id":"j","created_at":1,"used_at":1,"jobs":1,"things":{}}'
-CREATE = requests.create("j", PromptJob(prompt="Why?", key="k", batch="b", tenant="t", thread="thread_1"), "e", ["f"])
+CREATE = requests.create(
+    "j", PromptJob(prompt="Why?", key="k", batch="b", tenant="t", thread="thread_1"), "e", ["f"], 60
+)
 CLAIM = ("jobs/claim", OWNED | {"lease_s": 60})
 SLOTS = ("jobs/renew", {"lease_s": 60, "jobs": [], "worker": "w", "free": 1})
 HAND_BACK = ("jobs/hand_back", OWNED)
@@ -37,6 +39,7 @@ FINISH = (
         "batch_stats": {"duration:5": "1"},
         "batch_counts": {"failed:stuck": "1", "usage:total_tokens::m": str(2**62)},
         "leftovers": [RUN, FILE],
+        "thread_ttl_s": 60,
     },
 )
 AWAITING = ("jobs/save", OWNED | {"progress": "{}", "awaited": {"endpoint": "e", "run": "resp_1", "ttl_s": 60}})
@@ -114,6 +117,7 @@ CASES = {
         ["forgotten"],
         ["forgotten"],
     ),
+    "remote/forget_expired": ([], {"limit": 9}, ["forgotten", 1], ["forgotten", 0]),
     "remote/take_leftover": ([CLAIM, FINISH], {"hold_s": 60}, ["taken", RUN], ["none"]),
     "remote/postpone_leftover": (
         [CLAIM, FINISH],
@@ -170,6 +174,9 @@ def test_a_script_can_be_called_twice(name, run, store, keys):
         run(*before[0])
         run(*before[1])
         before, request = [], request | {"entry": store.hget(keys.threads, "e/thread_1")}
+    if name == "remote/forget_expired":
+        store.hset(keys.threads, "e/local", THREAD)
+        store.zadd(keys.local_threads, {"e/local": 0})
     if name == "write_with_lease":
         request |= {"lease": keys.sweep, "hash": keys.workers}
     store.set(keys.sweep, "w")

@@ -30,7 +30,7 @@ IDS = {"a": "shop", "b": "shop", "c": "desk", "d": None}
 
 
 def request(job_id, tenant):
-    return requests.create(job_id, PromptJob(prompt="Why?", tenant=tenant), "e", ["f"])
+    return requests.create(job_id, PromptJob(prompt="Why?", tenant=tenant), "e", ["f"], 60)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def create(worker, store, keys):
     def create(key: str, prompt: str = "[[scenario=tools]] Why?", **fields) -> str:
         job = worker.client.check({"prompt": prompt, "timeout_s": PATIENCE_S, **fields})
         job_id, pool = str(uuid.uuid4()), pool_name("emulator", key=key)
-        worker.client.store._run("jobs/create", **requests.create(job_id, job, "emulator", [pool]))
+        worker.client.store._run("jobs/create", **requests.create(job_id, job, "emulator", [pool], 60))
         store.hset(keys.record(job_id), "pool", pool)  # the test may claim it before it is dispatched
         return job_id
 

@@ -20,8 +20,12 @@ async def transcript(settings: Settings, name: str, thread: str, key: str | None
     `key`: the variable with the key that the thread belongs to; default: the first of the endpoint's. Raises
     ThreadUnavailable, and SettingsError if the endpoint has no key.
     """
-    settings.require_key(name)
     endpoint = settings.endpoints[name]
+    if endpoint.wire not in _READERS:
+        raise ThreadUnavailable(
+            f"the server of endpoint {name!r} keeps no threads; `threadmill threads` lists those kept here"
+        )
+    settings.require_key(name)
     client = connect(endpoint, key)
     try:
         found = await _READERS[endpoint.wire](Api(client, endpoint), thread)

@@ -6,15 +6,17 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Any
 
 from threadmill.job.events import EventKind
 from threadmill.job.result import JobResult
 from threadmill.job.timeline import TimelineKind
 from threadmill.store.records import JobRecord, Move
+from threadmill.store.remote_records import KeptThread
 from threadmill.store.worker_records import FailingEndpoint
 from threadmill_worker.attempt.context import AttemptContext
-from threadmill_worker.attempt.ending import end_of, kept_thread, leftovers_of, moment, result_of
+from threadmill_worker.attempt.ending import end_of, kept_thread, leftovers_of, moment, result_of, shortened
 from threadmill_worker.attempt.moving import reason_to_move, too_long
 from threadmill_worker.attempt.report import AttemptReport
 from threadmill_worker.attempt.shared_objects import SharedObjects
@@ -344,8 +346,7 @@ class Attempt:
         progress = self._counted()
         at, kept = moment(self._clock()), None
         if keeps_thread(progress, outcome):
-            state = await self._context.driver.thread_state(progress, outcome.content)
-            kept = kept_thread(self._record.id, self._context.spec, progress, state, at)
+            kept = await self._kept_thread(progress, outcome, at)
         thread_id = progress.thread_key if kept or progress.features.continues else None
         result = result_of(self._record, progress, outcome, at, thread_id)
         await self._context.events.close()  # followers receive all events before the job ends
@@ -359,6 +360,15 @@ class Attempt:
         if (ended_at := self._context.polling.ended_at) is not None:
             self._context.metrics.result_stored(self._context.spec.endpoint, self._clock() - ended_at)
         return result
+
+    async def _kept_thread(self, progress: Progress, outcome: Outcome, at: datetime) -> KeptThread:
+        state = await self._context.driver.thread_state(progress, outcome.content)
+        state, lost = shortened(state, self._context.limits.transcript_limit_chars)
+        if lost is not None:
+            named = {"thread_id": progress.thread_key, "messages_dropped": lost.dropped, "images_replaced": lost.images}
+            self._report.log.warning("transcript shortened", **named)
+        dropped = lost.dropped if lost else 0
+        return kept_thread(self._record.id, self._context.spec, progress, state, dropped, at)
 
     @property
     def failing_endpoint(self) -> FailingEndpoint | None:

@@ -1,11 +1,13 @@
 """Makes the result of an ended job, the record of its kept thread, and its log line."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from threadmill.job.result import JobResult
 from threadmill.store.records import JobRecord
-from threadmill.store.remote_records import KeptThread, LeftoverRecord
+from threadmill.store.remote_records import KeptThread, LeftoverRecord, Transcript
+from threadmill_worker.attempt.shortening import Shortened, shorten
 from threadmill_worker.drivers.driver import ThreadState
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.lifecycle.progress import Outcome, Progress
@@ -46,8 +48,13 @@ def leftovers_of(spec: JobSpec, progress: Progress) -> list[LeftoverRecord]:
     ]
 
 
-def kept_thread(job_id: str, spec: JobSpec, progress: Progress, state: ThreadState, at: datetime) -> KeptThread:
-    """Returns the record of a thread that outlives its job, with the objects to delete together with it."""
+def kept_thread(
+    job_id: str, spec: JobSpec, progress: Progress, state: ThreadState, dropped: int, at: datetime
+) -> KeptThread:
+    """Returns the record of a thread that outlives its job, with the objects to delete together with it.
+
+    `dropped`: messages that its transcript has lost now.
+    """
     return KeptThread(
         endpoint=spec.endpoint,
         id=progress.thread_key or "",
@@ -59,9 +66,23 @@ def kept_thread(job_id: str, spec: JobSpec, progress: Progress, state: ThreadSta
         kind=state.kind,
         latest=state.latest,
         transcript=state.transcript,
+        dropped=dropped + (spec.kept.dropped if spec.kept else 0),
         things={each.id: each.kind for each in progress.leftovers if each.kind != "thread"},
-        key=progress.key,
+        key=None if state.kind == "local" else progress.key,  # no server has it, so any key will do
     )
+
+
+def shortened(state: ThreadState, limit: int) -> tuple[ThreadState, Shortened | None]:
+    """Returns the state of a local thread with at most `limit` characters, and what its transcript has lost.
+
+    None: it has lost nothing. Other threads stay as they are.
+    """
+    if state.kind != "local" or state.transcript is None:
+        return state, None
+    left = shorten(state.transcript.items, limit)
+    if not (left.dropped or left.images):
+        return state, None
+    return replace(state, transcript=Transcript(items=left.items)), left
 
 
 def end_of(result: JobResult) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
 from threadmill.store.remote_records import KeptThread
 from threadmill_worker.attempt.batch_lane import batch_lane_of
+from threadmill_worker.attempt.local_thread import check_local
 from threadmill_worker.attempt.not_served import NotServed, raising_not_served
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.files.attachments import NONE, Attachments, load_attachments
@@ -79,7 +80,9 @@ class JobResolver:
         if job.thread is None or endpoint.has_assistants:
             return None
         kept = await self._job_store.kept_thread(name, job.thread)
-        if kept is not None and kept.latest == "" and kept.transcript is None:
+        if endpoint.wire == "chat" or (kept is not None and kept.kind == "local"):
+            check_local(job.thread, kept, name, endpoint)
+        elif kept is not None and kept.latest == "" and kept.transcript is None:
             raise NotServed(FailureKind.UNSUPPORTED, no_context().message, retryable=False)
         return kept
 

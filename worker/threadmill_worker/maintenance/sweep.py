@@ -68,6 +68,7 @@ class Sweep:
             await self._rescue()
         await self._return_undelivered()
         await self._adopt()
+        await self._job_store.forget_expired_threads()
 
     async def _others_have_renewed(self) -> bool:
         """Whether living workers have had time to renew their leases, so that an expired lease means a dead worker."""

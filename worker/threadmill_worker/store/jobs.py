@@ -89,7 +89,8 @@ class JobStore(RemoteStore, QueueStore):
             pools = pools_of(self._settings, job)
         except SettingsError:  # another worker may know the endpoint
             pools = ()
-        request = requests.create(job_id, job, self._endpoint(job.endpoint), pools, Sender.CELERY, trace)
+        endpoint, ttl_s = self._endpoint(job.endpoint), self._settings.thread_ttl_s
+        request = requests.create(job_id, job, endpoint, pools, ttl_s, Sender.CELERY, trace)
         await self._run("jobs/create", **request, is_delivered=True)
 
     def lease(self, job_id: str) -> Lease:
@@ -306,7 +307,7 @@ class JobStore(RemoteStore, QueueStore):
             stored_job=pack_job(remains) if remains else None,
             kept_thread=kept.model_dump_json(exclude_none=True) if kept else None,
             timeline=pack(timeline) if timeline else None,
-            transcript=(kept.transcript.to_json() or None) if kept and kept.transcript else None,
+            transcript=kept.transcript_json if kept else None,
             **_left(left),
         )
         [outcome] = await self._run("jobs/finish", **request)

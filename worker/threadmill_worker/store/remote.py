@@ -14,6 +14,10 @@ _LEFTOVER_DELAY_S = 10
 #: A worker that took a leftover has this long to delete it; deleting it twice would do no harm.
 _LEFTOVER_HELD_S = 60
 
+#: Expired threads that one script removes, and how many scripts a sweep runs.
+_FORGOTTEN_AT_ONCE = 50
+_FORGETTINGS = 10
+
 
 class UnreadableThread(Exception):
     """The record of the thread cannot be read, so the thread cannot be continued."""
@@ -58,18 +62,28 @@ class RemoteStore(Connection):
         return read(Applied, entry, f"what profile {profile} was applied to on {endpoint}") if entry else None
 
     async def kept_thread(self, endpoint: str, thread_id: str) -> KeptThread | None:
-        """Returns a kept thread with its transcript, or None. Raises UnreadableThread."""
+        """Returns a kept thread with its transcript, or None. Raises UnreadableThread.
+
+        One whose transcript expires may have lost it.
+        """
         name = keys.thread_name(endpoint, thread_id)
         entry = await self._with_retries(self._redis.hget, self._keys.threads, name)
         if not entry:
             return None
         if (kept := read(KeptThread, entry, f"kept thread {name}")) is None:
             raise UnreadableThread(f"what is kept of thread {thread_id} is damaged or was written by a newer version")
-        if not kept.is_chain:
+        if not kept.has_transcript:
             return kept
         text = await self._with_retries(self._redis.get, self._keys.transcript(name))
         transcript = read(Transcript, text, f"the transcript of thread {thread_id}") if text else None
         return kept.model_copy(update={"transcript": transcript})
+
+    async def forget_expired_threads(self) -> None:
+        """Removes local threads that have expired; more than some hundreds at the next call."""
+        for _ in range(_FORGETTINGS):
+            _, forgotten = await self._run("remote/forget_expired", limit=_FORGOTTEN_AT_ONCE)
+            if int(forgotten) < _FORGOTTEN_AT_ONCE:
+                return
 
     async def take_leftover(self) -> LeftoverRecord | None:
         """Returns a leftover that is due, or None. No other worker gets it for a minute."""

@@ -31,7 +31,7 @@ async def continued(
     try:
         *_, last = await gateway.client.jobs_on_thread(thread, endpoint)
     except ThreadNotFound:
-        raise _refusal(f"The thread of the response '{previous}' was deleted.") from None
+        raise _refusal(f"The thread of the response '{previous}' was deleted or has expired.") from None
     if last != record.id and not (key and await _has_key(gateway, last, caller.stored_key(key))):
         latest = id_of(RESPONSE, last)
         raise _refusal(f"The response '{previous}' was continued by '{latest}': continue from the last one.")

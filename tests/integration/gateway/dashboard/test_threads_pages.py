@@ -1,10 +1,13 @@
 """`/threads`: kept threads are listed, read, continued and deleted."""
 
 import re
+from datetime import UTC, datetime
 from html import unescape
 
 import pytest
 from tests.pages import ACCEPT, csrf_of, text_of
+
+from threadmill.store.keys import Keys
 
 pytestmark = pytest.mark.integration
 
@@ -92,6 +95,22 @@ async def test_many_threads_come_in_parts(http, asked, client, store, settings):
         path = unescape(following[1]) if following else ""
     assert len(seen) == 1000
     assert (await http.get("/threads?cursor=x", headers=ACCEPT)).status_code == 422
+
+
+async def test_a_local_thread_says_until_when_it_is_kept_and_what_it_has_lost(http, asked, client, store, settings):
+    thread, _ = await asked("My name is Ada.")
+    keys, name = Keys(settings.key_prefix), f"emulator/{thread}"
+    local = client.thread(thread, "emulator").model_copy(update={"kind": "local", "dropped": 1234})
+    store.hset(keys.threads, name, local.model_dump_json(exclude_none=True))
+    store.zadd(keys.local_threads, {name: datetime(2999, 12, 31, tzinfo=UTC).timestamp()})
+
+    assert 'datetime="2999-12-31' in (await http.get("/threads", headers=ACCEPT)).text
+    page = (await http.get(f"/threads/{name}", headers=ACCEPT)).text
+    assert 'datetime="2999-12-31' in page
+    assert "1,234" in text_of(page)
+    assert "Delete this thread with its messages?" in page
+    await http.post(f"/threads/{name}/delete", data={"csrf": csrf_of(page)}, headers=ACCEPT)
+    assert client.leftovers() == []
 
 
 @pytest.mark.settings(dashboard={"redact": True})

@@ -258,7 +258,7 @@ def _kind_of(spec: JobSpec) -> ThreadKind | None:
     """Returns the stored kind of the thread. Older versions stored none; in that case the id shows it."""
     if spec.job.thread is None or spec.kept is None:
         return None
-    return spec.kept.kind or ("chain" if spec.kept.is_chain else "conversation")
+    return spec.kept.kind or ("chain" if spec.kept.has_transcript else "conversation")
 
 
 def _flat(value: dict[str, Any], name: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 -- Creates the record of a job; a known idempotency key or id finds the job that has it.
 -- request: id, job (JSON), digest, sender, flow, idempotency_key?, batch?, tenant?, turn? (the thread on which the job
---   takes turns), not_before? (its start time), delay_s?, deadline_at?, callback? (JSON: its receiver), is_delivered?
---   (its message is being handled), traceparent?, tracestate?
+--   takes turns), thread_ttl_s? (if it is local), not_before? (its start time), delay_s?, deadline_at?, callback?
+--   (JSON: its receiver), is_delivered? (its message is being handled), traceparent?, tracestate?
 -- reply: created | found, id, state, digest
--- include: clock, jobs, turns, queue
+-- include: clock, jobs, threads, turns, queue
 
 local id, record = request.id, keys.record(request.id)
 local existing = request.idempotency_key and redis.call('GET', keys.idempotency(request.idempotency_key)) or id
@@ -29,6 +29,7 @@ if request.turn then
   turns.join(id, request.turn)
 end
 local not_before = request.not_before or (request.delay_s and clock.now + request.delay_s)
+if request.turn then threads.renew(request.turn, math.max(clock.now, not_before or 0) + request.thread_ttl_s) end
 if not_before then redis.call('HSET', record, 'not_before', string.format('%.6f', not_before)) end
 if request.deadline_at then redis.call('HSET', record, 'deadline_at', string.format('%.6f', request.deadline_at)) end
 if request.callback then redis.call('HSET', record, 'callback', request.callback) end

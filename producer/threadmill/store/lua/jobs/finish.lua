@@ -3,7 +3,7 @@
 --   celery_key?, celery_result? (JSON: what Celery stores under this key), failure? (its kind), batch_counts,
 --   hour_counts, batch_stats (what is added to fields of the batch, the hour and the statistics of the batch),
 --   leftovers (a list of JSON), stored_job? (replaces the job in the record), kept_thread? (JSON), transcript? (JSON),
---   pool?, tokens_used?, news?, timeline? (packed)
+--   thread_ttl_s (of a local thread), pool?, tokens_used?, news?, timeline? (packed)
 -- reply: finished | missing | lost: another worker has claimed the job | the state that forbids it
 -- include: clock, json, jobs, batches, failures, stats
 -- include: tenants, turns, threads, slots, flows, queue, limits, callbacks, webhooks
@@ -52,7 +52,7 @@ end
 
 local function keep_thread()
   local kept = request.kept_thread and cjson.decode(request.kept_thread)
-  return threads.keep(id, kept, from == 'running' and turn or nil, request.transcript)
+  return threads.keep(id, kept, from == 'running' and turn or nil, request.transcript, request.thread_ttl_s)
 end
 
 -- A run comes first: it is cancelled before its objects are deleted.

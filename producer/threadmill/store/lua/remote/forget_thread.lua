@@ -14,5 +14,6 @@ end
 if #busy > 1 and not request.force then return busy end
 redis.call('HDEL', keys.threads, request.name)
 redis.call('DEL', keys.transcript(request.name))
+redis.call('ZREM', keys.local_threads, request.name)
 for _, leftover in ipairs(request.leftovers) do redis.call('ZADD', keys.leftovers, clock.now, leftover) end
 return {'forgotten'}
