@@ -12,8 +12,7 @@ from threadmill_cli.commands.new_endpoint import check_url, check_variable, name
 from threadmill_cli.extras import worker_code
 
 if TYPE_CHECKING:
-    from threadmill_worker.admin.discovery.findings import Discovery
-    from threadmill_worker.admin.discovery.findings import Finding as ServerFinding
+    from threadmill_worker.admin.discovery.findings import Discovery, Finding
 
 _MARKS = {True: "yes", False: "no", None: "?"}
 
@@ -26,22 +25,33 @@ class Server:
         self.url = check_url(url)
         usual = variable_for(url)
         self.variable = check_variable(variable) if variable else usual
+        self._noted: set[str] = set()
 
     def missing_key(self) -> str | None:
         """Returns the variable if it is not set. Raises SettingsError if its value cannot be sent."""
         return self.variable if self.variable and credentials.read_header(self.variable) is None else None
 
     def discover(self, model: str | None, *, prompts: bool, limit_s: float) -> "Discovery":
-        """Asks the server; notes each finding. Raises ServerUnusable."""
+        """Asks the server; notes each finding that was not noted before. Raises ServerUnusable."""
         with worker_code():
             from threadmill_worker.admin.discovery.discover import discover_url
 
             found = asyncio.run(
-                discover_url(self.url, self.variable, model=model, prompts=prompts, limit_s=limit_s, found=note_finding)
+                discover_url(
+                    self.url, self.variable, model=model, prompts=prompts, limit_s=limit_s, found=self._note_finding
+                )
             )
         for each in found.notes:
-            note(f"note  {each}")
+            self._note(f"note  {each}")
         return found
+
+    def _note_finding(self, finding: "Finding") -> None:
+        self._note(f"{_MARKS[finding.has]:<4}  {finding.meaning:<36}  {finding.how}")
+
+    def _note(self, line: str) -> None:
+        if line not in self._noted:
+            self._noted.add(line)
+            note(line)
 
     def lines(self, found: "Discovery", name: str) -> str:
         """Returns the table of the endpoint, in TOML."""
@@ -99,7 +109,3 @@ def compare(settings: Settings, name: str, *, prompts: bool, limit_s: float) -> 
         [*(each.text for each in different if each.is_lacking), *found.notes],
         [each.text for each in different if not each.is_lacking],
     )
-
-
-def note_finding(finding: "ServerFinding") -> None:
-    note(f"{_MARKS[finding.has]:<4}  {finding.meaning:<36}  {finding.how}")

@@ -18,9 +18,6 @@ from threadmill_cli.rendering.confirm import Yes, confirm
 if TYPE_CHECKING:
     from threadmill_worker.admin.discovery.findings import Discovery
 
-#: How many models a question names.
-_SHOWN_MODELS = 20
-
 
 def add_to(app: typer.Typer) -> None:
     app.command(
@@ -113,17 +110,12 @@ def _found(server: Server, model: str | None, *, no_prompt: bool, no_calls: bool
     try:
         found = server.discover(model, prompts=not no_prompt, limit_s=limit_s)
         if found.model is None and len(found.models) > 1 and sys.stdin.isatty():
-            found = server.discover(_chosen(found.models), prompts=not no_prompt, limit_s=limit_s)
+            chosen = str(typer.prompt("Model of jobs that name none", err=True)).strip()
+            found = server.discover(chosen, prompts=not no_prompt, limit_s=limit_s)
     except ServerUnusable as error:
         note(f"threadmill: {error}. Nothing was written; --no-calls writes the settings without asking the server")
         raise typer.Exit(Exit.FAILED) from None
     return found
-
-
-def _chosen(models: tuple[str, ...]) -> str:
-    shown = ", ".join(models[:_SHOWN_MODELS]) + (", ..." if len(models) > _SHOWN_MODELS else "")
-    note(f"Models: {shown}")
-    return str(typer.prompt("Model of jobs that name none", err=True)).strip()
 
 
 def _say_how_to_go_on(file: Path, name: str, found: "Discovery", missing: str | None) -> None:

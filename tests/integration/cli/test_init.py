@@ -7,6 +7,9 @@ import subprocess
 import tomllib
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 from typer.testing import CliRunner
 
 from threadmill import Settings
@@ -130,6 +133,33 @@ def test_at_a_terminal_it_asks(cli_command, emulator, tmp_path, written):
     assert written()["local"]["base_url"] == f"{emulator.url}/v1"
 
 
+def test_at_a_terminal_it_asks_which_of_several_models(cli_command, serve, tmp_path, written):
+    async def models(request):
+        return JSONResponse({"data": [{"id": "small"}, {"id": "large"}]})
+
+    async def complete(request):
+        named = (await request.json()).get("model")
+        return JSONResponse({"error": {"message": f"{named} is loading"}}, 400)
+
+    routes = [Route("/v1/models", models), Route("/v1/chat/completions", complete, methods=["POST"])]
+    ours, theirs = os.openpty()
+    os.write(ours, b"large\ny\n")
+    command = cli_command("init", "--url", f"{serve(Starlette(routes=routes))}/v1")
+    try:
+        done = subprocess.run(
+            command, cwd=tmp_path, stdin=theirs, capture_output=True, text=True, timeout=120, check=False
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert done.returncode == 0, done.stderr
+    assert "name one: small, large" in done.stderr
+    assert done.stderr.count("yes   Chat Completions ") == 1
+    assert "with model 'large': 400 large is loading" in done.stderr
+    assert (written()["local"]["kind"], written()["local"]["model"]) == ("chat", "large")
+
+
 def test_ctrl_c_leaves_nothing(cli_command, emulator, tmp_path, until):
     ours, theirs = os.openpty()
     command = cli_command("init", "--url", f"{emulator.url}/v1", "--no-prompt")
@@ -156,9 +186,10 @@ def test_doctor_of_a_url_needs_no_settings(run, emulator, tmp_path, monkeypatch)
     assert f"the base URL is {emulator.url}/v1" in done.stderr
     found = json.loads(run("doctor", emulator.url, "--json", "--no-prompt").stdout)
     assert (found["wire"], found["models"], found["base_url"]) == ("responses", ["emulator-1"], f"{emulator.url}/v1")
-    assert {
-        key: value for key, value in found["findings"][1].items() if key in ("feature", "has")
-    } == {"feature": "chat", "has": False}
+    assert {key: value for key, value in found["findings"][1].items() if key in ("feature", "has")} == {
+        "feature": "chat",
+        "has": False,
+    }
 
 
 def test_doctor_of_a_url_that_is_no_server_is_exit_1(run):

@@ -210,6 +210,42 @@ async def test_a_prompt_without_an_answer_is_told(serve):
     assert found.notes[-1].endswith("with model 'm': 400 Unrecognized request argument: messages")
 
 
+async def test_a_server_that_answers_unknown_threads_500_is_known_by_a_thread(serve):
+    deleted = []
+
+    async def thread(request):
+        if request.method == "DELETE":
+            deleted.append(request.path_params["thread"])
+            return JSONResponse({"deleted": True})
+        return PlainTextResponse("not found", 500)
+
+    async def create(request):
+        return JSONResponse({"id": "thread_1", "object": "thread"})
+
+    routes = [
+        Route("/v1/threads", create, methods=["POST"]),
+        Route("/v1/threads/{thread}", thread, methods=["GET", "DELETE"]),
+    ]
+    found = await discover(serve(Starlette(routes=routes)))
+
+    assert (found.wire, deleted) == ("assistants", ["thread_1"])
+
+
+async def test_a_prompt_that_is_not_answered_in_time_costs_no_other_finding(serve):
+    chat, asked = Chat(), asyncio.Event()
+
+    async def complete(request):
+        if "model" in await request.json():
+            await asked.wait()
+        return JSONResponse({"error": "model is required"}, 400)
+
+    chat.complete = complete
+    found = await discover(serve(chat.app), limit_s=3)
+
+    assert (found.wire, found.has("models")) == ("chat", True)
+    assert found.notes[-1].endswith("features were not tried: no complete reply in 3 s")
+
+
 def everywhere(reply):
     async def answer(request):
         return reply if isinstance(reply, Response) else reply()
@@ -294,13 +330,13 @@ async def test_a_certificate_that_is_not_trusted_and_a_server_without_tls_are_to
         await discover(emulator.url.replace("http:", "https:"))
 
 
-async def test_an_endless_reply_is_cut(serve):
-    async def forever():
-        while True:
+async def test_a_huge_reply_is_cut(serve):
+    async def much():
+        for _ in range(40):
             yield b"x" * 1_000_000
 
-    with pytest.raises(ServerUnusable):
-        await discover(serve(everywhere(lambda: StreamingResponse(forever(), 200))))
+    with pytest.raises(ServerUnusable, match="more than 32000000 bytes"):
+        await discover(serve(everywhere(lambda: StreamingResponse(much(), 200))))
 
 
 async def test_a_key_that_a_server_repeats_is_not_shown(serve, monkeypatch):

@@ -89,6 +89,13 @@ def test_a_function_is_called_or_refused(reply, calls):
     assert replies.calls_function(reply) is calls
 
 
+def test_a_limit_that_a_model_has_thought_away_is_heeded():
+    said = "Could not finish the message because max_tokens or model output limit was reached. Please try again."
+    reply = Reply(400, json.dumps({"error": {"message": said}}))
+    assert (replies.heeds_limit(reply, 16), replies.accepts(reply)) == (True, None)
+    assert not replies.names(reply, "max_completion_tokens")
+
+
 def test_an_error_with_status_200_is_no_answer():
     assert not replies.is_answered(ok({"error": {"message": "no"}, "choices": [{"message": {}}]}))
     assert replies.accepts(ok({"error": {"message": "no"}})) is None

@@ -19,7 +19,7 @@ async def ask_chat(asker: Asker, model: str) -> str | None:
     newer = await asker.ask("POST", _PATH, prompts.chat(model, prompts.LONG, **{_NEWER: prompts.FEW}))
     if replies.names(newer, _NEWER):
         return await _ask_with_older(asker, model, newer)
-    if not replies.is_answered(newer):
+    if not (replies.is_answered(newer) or replies.is_cut(newer)):
         return f"POST {_PATH} with model {model!r}: {said(newer)}"
     heeds = replies.heeds_limit(newer, prompts.FEW)
     what = {True: "the answer keeps to it", False: "the answer is longer", None: "accepted"}[heeds]
@@ -38,12 +38,12 @@ async def _ask_with_older(asker: Asker, model: str, refused: Reply) -> str | Non
 
 
 async def _ask_more(asker: Asker, model: str, limit_field: str) -> None:
-    few, enough = {limit_field: prompts.FEW}, {limit_field: prompts.ENOUGH}
-    await _ask_stream(asker, model, few)
+    limit = {limit_field: prompts.ENOUGH}
+    await _ask_stream(asker, model, limit)
     for feature, body, judge in (
-        ("tools", prompts.chat_with_function(model, enough), replies.calls_function),
-        ("json_schema", prompts.chat_with_schema(model, enough), replies.keeps_schema),
-        ("data_urls", prompts.chat_with_image(model, few), replies.accepts),
+        ("tools", prompts.chat_with_function(model, limit), replies.calls_function),
+        ("json_schema", prompts.chat_with_schema(model, limit), replies.keeps_schema),
+        ("data_urls", prompts.chat_with_image(model, limit), replies.accepts),
     ):
         await ask_feature(asker, feature, _PATH, body, judge)
 
@@ -60,9 +60,7 @@ async def _ask_stream(asker: Asker, model: str, limit: Mapping[str, int]) -> Non
     if reply is None:
         return
     events = replies.stream_of(reply)
-    has = True if replies.has_text(events) else None if replies.accepts(reply) is None and not events else False
-    if reply.status == 200 and not reply.is_stream:
-        has = False
+    has = replies.has_text(events) if reply.status == 200 else replies.accepts(reply)
     asker.find("streaming", has, f"POST {_PATH} with stream: {stream_said(reply, events)}")
     if has:
         usage = replies.has_usage(events) if usage is None else usage

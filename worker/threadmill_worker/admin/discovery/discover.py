@@ -49,13 +49,14 @@ async def discover_url(
 async def discover_endpoint(
     endpoint: Endpoint, variable: str | None, *, prompts: bool, limit_s: float, found: Found
 ) -> Discovery:
-    """Returns what the server of an endpoint offers on the API that the settings name. Raises ServerUnusable."""
+    """Returns what the server of an endpoint offers on the API that the settings name. Raises ServerUnusable.
+
+    `variable`: holds the key; None: the first of the endpoint's.
+    """
     client = connect(endpoint, variable)
     asker = Asker(client.http, limit_s, found)
     try:
-        apis, replies = await find_apis(asker)
-        if not any(each.has for each in apis):
-            raise useless([(endpoint.base_url, replies)], variable or next(iter(endpoint.key_variables), None))
+        apis, _ = await find_apis(asker)
         return await _explored(asker, endpoint.base_url, apis, endpoint.model, prompts=prompts, wire=endpoint.wire)
     except Unreached as error:
         raise unreached(endpoint.base_url, error) from None
@@ -87,23 +88,31 @@ async def _explored(
     models = await find_models(asker)
     given = model or usual_model(models)
     notes = (*notes, *_unlisted(model, models))
-    asked = given if prompts else None
-    trouble = None
-    if asked and (wire or best_wire(asker.findings)) == "responses":
-        trouble = await ask_background(asker, asked)
-    chosen = wire or best_wire(asker.findings)
-    await find_lists(asker, chosen)
-    if asked and chosen == "responses" and trouble is None:
-        works_in_background = any(each.feature == "background" and each.has for each in asker.findings)
-        await ask_responses(asker, asked, background=works_in_background)
-    elif asked and chosen == "chat":
-        trouble = await ask_chat(asker, asked)
+    try:
+        chosen, trouble = await _asked(asker, given if prompts else None, wire)
+    except Unreached as error:
+        chosen, trouble = wire or best_wire(asker.findings), str(error)
     if trouble:
         notes = (*notes, f"no prompt was answered, so features were not tried: {trouble}")
     elif prompts and given is None and chosen != "assistants":
         shown = f": {', '.join(models[:_SHOWN_MODELS])}" if models else ""
         notes = (*notes, f"no prompt was sent, because the server has several models or lists none; name one{shown}")
     return Discovery(base_url, chosen, tuple(asker.findings), models, given, notes)
+
+
+async def _asked(asker: Asker, model: str | None, wire: Wire | None) -> tuple[Wire, str | None]:
+    """Finds out the features of one API, with prompts if there is a model. Returns the API, and why a prompt failed."""
+    trouble = None
+    if model and (wire or best_wire(asker.findings)) == "responses":
+        trouble = await ask_background(asker, model)
+    chosen = wire or best_wire(asker.findings)
+    await find_lists(asker, chosen)
+    if model and chosen == "responses" and trouble is None:
+        works_in_background = any(each.feature == "background" and each.has for each in asker.findings)
+        await ask_responses(asker, model, background=works_in_background)
+    elif model and chosen == "chat":
+        trouble = await ask_chat(asker, model)
+    return chosen, trouble
 
 
 def best_wire(findings: list[Finding]) -> Wire:

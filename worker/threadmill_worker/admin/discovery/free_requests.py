@@ -51,7 +51,18 @@ async def find_apis(asker: Asker) -> tuple[list[Finding], list[Reply]]:
             if has or (method, path) == question.requests[-1]:
                 findings.append(Finding(question.feature, has, f"{method} {path}: {said(reply)}"))
                 break
+    if findings[-1].has is None and replies[-1].status >= 500:
+        findings[-1] = await _make_thread(asker)
     return findings, replies
+
+
+async def _make_thread(asker: Asker) -> Finding:
+    """Creates a thread and deletes it: some servers answer reads of unknown threads 500."""
+    reply = await asker.ask("POST", "/threads", {"messages": [{"role": "user", "content": "-"}]})
+    thread = object_in(reply.text)
+    if is_made := reply.status == 200 and isinstance(thread.get("id"), str) and thread.get("object") == "thread":
+        await asker.ask_quietly("DELETE", f"/threads/{thread['id']}")
+    return Finding("assistants", is_made, f"POST /threads: {said(reply)}")
 
 
 async def find_models(asker: Asker) -> tuple[str, ...]:

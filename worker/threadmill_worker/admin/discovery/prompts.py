@@ -5,7 +5,7 @@ from typing import Any
 
 from threadmill_worker.admin.discovery.replies import ANSWER
 
-#: The lowest limit of tokens that OpenAI accepts, and one that lets a model think.
+#: Limits of tokens: the lowest that OpenAI accepts, and one that lets a model think before a short answer.
 FEW, ENOUGH = 16, 400
 
 LONG = "Count from 1 to 60, in digits separated by blanks."
@@ -73,4 +73,4 @@ def response_with_schema(model: str) -> dict[str, Any]:
 
 def response_with_image(model: str) -> dict[str, Any]:
     parts = [{"type": "input_text", "text": _SEEN}, {"type": "input_image", "detail": "auto", "image_url": _RED}]
-    return response(model, [{"type": "message", "role": "user", "content": parts}])
+    return response(model, [{"type": "message", "role": "user", "content": parts}], ENOUGH)

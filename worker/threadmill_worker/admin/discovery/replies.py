@@ -18,6 +18,9 @@ ANSWER = "colour"
 #: Statuses of a server that cannot answer now, which say nothing about its features.
 _NOT_NOW = frozenset({408, 409, 425, 429}) | UNAUTHORISED
 
+#: OpenAI's Chat Completions refuses a request whose limit a reasoning model has used up before it wrote anything.
+_CUT = "output limit was reached"
+
 #: The thoughts that some models write before their answer.
 _THOUGHTS = re.compile(r"\s*<think>.*?</think>\s*", re.DOTALL)
 
@@ -28,11 +31,17 @@ def is_answered(reply: Reply) -> bool:
     return reply.status == 200 and (bool(_choice(body)) or "output" in body) and not body.get("error")
 
 
+def is_cut(reply: Reply) -> bool:
+    """Whether a request was refused because its answer would be longer than its limit."""
+    return reply.status == 400 and _CUT in reply.text
+
+
 def accepts(reply: Reply) -> bool | None:
     """Whether the server accepts what a request contains; None: it cannot say now."""
     if is_answered(reply):
         return True
-    return None if reply.status >= 500 or reply.status in _NOT_NOW or reply.status == 200 else False
+    is_open = reply.status >= 500 or reply.status in _NOT_NOW or reply.status == 200 or is_cut(reply)
+    return None if is_open else False
 
 
 def names(reply: Reply, field: str) -> bool:
@@ -43,7 +52,7 @@ def names(reply: Reply, field: str) -> bool:
 def heeds_limit(reply: Reply, limit: int) -> bool | None:
     """Whether the answer kept to a limit of its tokens; None: the reply does not show it."""
     body = object_in(reply.text)
-    if _choice(body).get("finish_reason") == "length":
+    if _choice(body).get("finish_reason") == "length" or is_cut(reply):
         return True
     used = as_dict(body.get("usage")).get("completion_tokens")
     return used <= limit if isinstance(used, int) else None

@@ -78,7 +78,7 @@ async def _ask_stream(asker: Asker, model: str, *, background: bool) -> None:
         asker.find("streaming", None, f"POST {_PATH} with stream: {error}")
         return
     events = replies.stream_of(reply)
-    has = None if reply.status != 200 and replies.accepts(reply) is None else replies.has_text(events)
+    has = replies.has_text(events) if reply.status == 200 else replies.accepts(reply)
     asker.find("streaming", has, f"POST {_PATH} with stream: {stream_said(reply, events)}")
     await _delete(asker, replies.id_of(events) or object_in(reply.text).get("id"))
 
