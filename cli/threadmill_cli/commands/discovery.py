@@ -79,7 +79,7 @@ def doctor_of_url(
         return Exit.FAILED
     lines = server.lines(found, name_for(url))
     if as_json:
-        write_json({"url": url, **asdict(found), "settings": lines})
+        write_json({"url": url, "wires": found.wires, **asdict(found), "settings": lines})
     else:
         write(lines)
     return Exit.OK

@@ -32,7 +32,7 @@ def written(tmp_path):
 
 
 def test_the_file_is_written_and_threadmill_reads_it(run, written, emulator):
-    done = run("init", "--url", f"{emulator.url}/v1", "--yes")
+    done = run("init", "--url", f"{emulator.url}/v1", "--model", "emulator-1", "--yes")
 
     assert (done.exit_code, done.stdout) == (0, "")
     assert written() == {
@@ -118,7 +118,7 @@ def test_a_server_that_cannot_be_used_leaves_no_file(run, tmp_path):
 
 def test_at_a_terminal_it_asks(cli_command, emulator, tmp_path, written):
     ours, theirs = os.openpty()
-    os.write(ours, f"{emulator.url}\n\ny\n".encode())
+    os.write(ours, f"{emulator.url}\n\nemulator-1\ny\n".encode())
     try:
         done = subprocess.run(
             cli_command("init"), cwd=tmp_path, stdin=theirs, capture_output=True, text=True, timeout=120, check=False
@@ -178,7 +178,7 @@ def test_ctrl_c_leaves_nothing(cli_command, emulator, tmp_path, until):
 def test_doctor_of_a_url_needs_no_settings(run, emulator, tmp_path, monkeypatch):
     monkeypatch.setenv("REDIS_URL", "nonsense")
     (tmp_path / "threadmill.toml").write_text("nonsense")
-    done = run("doctor", emulator.url)
+    done = run("doctor", emulator.url, "--model", "emulator-1")
 
     assert done.exit_code == 0, done.stderr
     assert tomllib.loads(done.stdout)["endpoints"]["local"]["model"] == "emulator-1"

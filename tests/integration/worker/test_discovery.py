@@ -51,8 +51,8 @@ PROFILES = {
 
 @pytest.mark.parametrize("like", PROFILES)
 async def test_a_server_of_responses_is_described(emulate, like):
-    with emulate(like=like) as emulator:
-        found = await discover(f"{emulator.url}/v1")
+    with emulate(like=like, without=frozenset({"chat"})) as emulator:
+        found = await discover(f"{emulator.url}/v1", model="emulator-1")
 
         assert table(found)["kind"] == "responses"
         assert table(found)["supports"] == PROFILES[like]
@@ -62,16 +62,32 @@ async def test_a_server_of_responses_is_described(emulate, like):
         assert emulator.left() == {}
 
 
+@pytest.mark.parametrize("like", PROFILES)
+async def test_chat_completions_are_better_than_an_imitation_of_responses(emulate, like):
+    with emulate(like=like) as emulator:
+        found = await discover(f"{emulator.url}/v1", model="emulator-1")
+
+        assert found.wires == ("responses", "chat")
+        assert found.wire == ("chat" if "background" in PROFILES[like] else "responses")
+        assert [found.has(each) for each in ("streaming", "json_schema", "data_urls")][1:] == [True, True]
+        assert emulator.left() == {}
+
+
+async def test_a_function_is_called_by_a_model_that_can(emulator):
+    found = await discover(emulator.base_url, model="emulator-tools")
+    assert found.has("tools") is True
+
+
 async def test_a_server_of_assistants_is_described(emulate):
     with emulate(like="open-assistant-api") as emulator:
-        found = await discover(f"{emulator.url}/v1")
+        found = await discover(f"{emulator.url}/v1", model="emulator-1")
 
         assert table(found) == {"kind": "assistants", "base_url": f"{emulator.url}/v1"} | table(found)
-        assert (found.wires, found.has("create_and_run"), emulator.left()) == (("assistants",), False, {})
+        assert (found.has("responses"), found.has("create_and_run"), emulator.left()) == (False, False, {})
 
 
 async def test_a_server_of_all_that_openai_has_needs_no_further_settings(emulator):
-    found = await discover(emulator.url)
+    found = await discover(emulator.url, model="emulator-1")
 
     assert (found.wire, found.base_url) == ("responses", f"{emulator.url}/v1")
     assert "supports" not in table(found)
@@ -170,6 +186,7 @@ FEATURES = ("streaming", "stream_usage", "tools", "json_schema", "data_urls", "m
         ({}, set()),
         ({"refuses": ["max_completion_tokens"]}, {"max_completion_tokens"}),
         ({"ignores": ["max_completion_tokens"]}, {"max_completion_tokens"}),
+        ({"ignores": ["max_completion_tokens", "max_tokens"]}, {"max_completion_tokens"}),
         ({"refuses": ["stream_options"]}, {"stream_usage"}),
         ({"ignores": ["stream_options"]}, {"stream_usage"}),
         ({"ignores": ["stream"]}, {"streaming", "stream_usage"}),

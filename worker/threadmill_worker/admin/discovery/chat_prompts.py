@@ -16,25 +16,31 @@ _NEWER, _OLDER = "max_completion_tokens", "max_tokens"
 
 async def ask_chat(asker: Asker, model: str) -> str | None:
     """Finds out the features of the server with a model. Returns why no prompt was answered. Raises Unreached."""
-    newer = await asker.ask("POST", _PATH, prompts.chat(model, prompts.LONG, **{_NEWER: prompts.FEW}))
-    if replies.names(newer, _NEWER):
-        return await _ask_with_older(asker, model, newer)
-    if not (replies.is_answered(newer) or replies.is_cut(newer)):
+    newer = await _ask_with_limit(asker, model, _NEWER)
+    if _is_usable(newer) and replies.heeds_limit(newer, prompts.FEW) is not False:
+        asker.find(_NEWER, True, f"POST {_PATH} with {_NEWER}: {said(newer)}")
+        await _ask_more(asker, model, _NEWER)
+        return None
+    if not _is_usable(newer) and not replies.names(newer, _NEWER):
         return f"POST {_PATH} with model {model!r}: {said(newer)}"
-    heeds = replies.heeds_limit(newer, prompts.FEW)
-    what = {True: "the answer keeps to it", False: "the answer is longer", None: "accepted"}[heeds]
-    asker.find(_NEWER, heeds is not False, f"POST {_PATH} with {_NEWER} = {prompts.FEW}: {what}")
-    await _ask_more(asker, model, _OLDER if heeds is False else _NEWER)
-    return None
-
-
-async def _ask_with_older(asker: Asker, model: str, refused: Reply) -> str | None:
-    older = await asker.ask("POST", _PATH, prompts.chat(model, prompts.LONG, **{_OLDER: prompts.FEW}))
-    if not replies.is_answered(older):
+    older = await _ask_with_limit(asker, model, _OLDER)
+    if not _is_usable(older):
         return f"POST {_PATH} with model {model!r}: {said(older)}"
-    asker.find(_NEWER, False, f"POST {_PATH} with {_NEWER}: {said(refused)}; with {_OLDER}: 200")
+    is_ignored = _is_usable(newer)
+    heeds_none = is_ignored and replies.heeds_limit(older, prompts.FEW) is False
+    how = "the answer is longer" if is_ignored else said(newer)
+    more = "; so with max_tokens" if heeds_none else ""
+    asker.find(_NEWER, None if heeds_none else False, f"POST {_PATH} with {_NEWER}: {how}{more}")
     await _ask_more(asker, model, _OLDER)
     return None
+
+
+async def _ask_with_limit(asker: Asker, model: str, field: str) -> Reply:
+    return await asker.ask("POST", _PATH, prompts.chat(model, prompts.LONG, **{field: prompts.FEW}))
+
+
+def _is_usable(reply: Reply) -> bool:
+    return replies.is_answered(reply) or replies.is_cut(reply)
 
 
 async def _ask_more(asker: Asker, model: str, limit_field: str) -> None:
