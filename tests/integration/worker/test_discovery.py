@@ -51,8 +51,9 @@ PROFILES = {
 
 @pytest.mark.parametrize("like", PROFILES)
 async def test_a_server_of_responses_is_described(emulate, like):
-    with emulate(like=like, without=frozenset({"chat"})) as emulator:
-        found = await discover(f"{emulator.url}/v1", model="emulator-1")
+    with emulate(like=like) as emulator:
+        endpoint = Endpoint(kind="responses", base_url=f"{emulator.url}/v1", model="emulator-1", api_key_env="")
+        found = await discover_endpoint(endpoint, None, prompts=True, limit_s=PATIENCE_S, found=lambda _: None)
 
         assert table(found)["kind"] == "responses"
         assert table(found)["supports"] == PROFILES[like]
