@@ -45,6 +45,15 @@ async def probe_responses(api: Api) -> Observation:
     return Deleted() if found else Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=said))
 
 
+async def probe_chat(api: Api) -> Observation:
+    """Returns Deleted if the server has Chat Completions, else Rejected. Raises openai.OpenAIError.
+
+    The request is a POST without model and messages, which servers reject.
+    """
+    found, said = await _has(api, "POST", "/chat/completions")
+    return Deleted() if found else Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=said))
+
+
 async def with_spoken_api(api: Api, refused: Rejected) -> Rejected:
     """Returns the same failure. Its message also names the API that the server speaks, and the remedy."""
     message = f"{refused.failure.message.removesuffix(OTHER_WIRE)}; {await _spoken_api(api)}"

@@ -22,7 +22,7 @@ _DAVINCI = "://prod.dvcbot.net"
 _ONLY = {
     "responses": frozenset({"background", "stored_responses", "list_responses"}),
     "assistants": frozenset({"create_and_run"}),
-    "chat": frozenset({"max_completion_tokens", "stream_usage"}),
+    "chat": frozenset({"json_schema", "max_completion_tokens", "stream_usage"}),
 }
 
 
