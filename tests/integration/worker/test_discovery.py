@@ -41,11 +41,11 @@ def table(found):
 
 #: What each profile of the emulator lacks, and has besides, as the settings say it.
 PROFILES = {
-    "litellm-bridge": {"files": False, "background": False, "stored_responses": False},
-    "litellm-polling": {"files": False, "streaming": False},
-    "ogx": {"list_responses": True, "streaming": False},
-    "vllm": {"files": False, "background": False, "stored_responses": False},
-    "ollama": {"files": False, "background": False, "stored_responses": False},
+    "litellm-bridge": {"files": False, "background": False, "stored_responses": False, "batches": False},
+    "litellm-polling": {"files": False, "streaming": False, "batches": False},
+    "ogx": {"list_responses": True, "streaming": False, "batches": False},
+    "vllm": {"files": False, "background": False, "stored_responses": False, "batches": False},
+    "ollama": {"files": False, "background": False, "stored_responses": False, "batches": False},
 }
 
 
@@ -125,7 +125,10 @@ async def test_the_settings_of_an_endpoint_are_compared_on_its_own_api(emulate, 
         found = await discover_endpoint(endpoint, None, prompts=True, limit_s=PATIENCE_S, found=lambda _: None)
         texts = [each.text for each in differences(found, "mine", endpoint) if each.is_lacking]
 
-    lacking = {"responses": ["files = false", "background = false", "stored_responses = false"], "assistants": []}[wire]
+    lacking = {
+        "responses": ["files = false", "background = false", "stored_responses = false", "batches = false"],
+        "assistants": [],
+    }[wire]
     assert [text.partition("; set ")[2].partition(" in ")[0] for text in texts] == lacking
 
 
