@@ -1,6 +1,6 @@
 """The service tiers and completion windows of the Responses API.
 
-Source: openai-python 3.57, types/responses/response_create_params.py; OpenAI's guide flex-processing.
+Source: openai-python 3.57, types/responses/response_create_params.py; OpenAI's guides flex-processing and fast-mode.
 """
 
 from collections import Counter
@@ -10,6 +10,9 @@ from threadmill_emulator.errors.responses_api import no_capacity, no_tier, no_wi
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import Script
+
+#: The tiers that a server may lack, by their names in requests. Fast mode has two.
+_OFFERED = {"flex": "flex", "priority": "priority", "fast": "priority"}
 
 
 class FlexCapacity:
@@ -26,7 +29,8 @@ class FlexCapacity:
 
 
 def check(asked: CreateResponse, options: Options) -> None:
-    if asked.service_tier == "flex" and not options.offers("flex"):
+    needed = _OFFERED.get(asked.service_tier or "")
+    if needed is not None and not options.offers(needed):
         raise no_tier()
     if asked.background_options is None:
         return
@@ -42,6 +46,12 @@ def check(asked: CreateResponse, options: Options) -> None:
         raise no_window("it cannot be used with 'stream'")
 
 
-def shown(asked: CreateResponse) -> str:
-    """Returns the tier that the response shows; `fast` is shown as `priority`."""
+def shown(asked: CreateResponse, script: Script) -> str:
+    """Returns the tier that the response shows; `fast` is shown as `priority`.
+
+    A script's tier is used instead of the one that the request asks for: OpenAI answers in the default tier if requests
+    for `priority` become frequent too fast.
+    """
+    if script.tier is not None:
+        return script.tier
     return "priority" if asked.service_tier == "fast" else asked.service_tier or "auto"

@@ -28,9 +28,9 @@ from threadmill_worker.drivers.responses.replies import (
 )
 from threadmill_worker.drivers.responses.requests import STEP_DETAILS, Requests, round_names, run_name
 from threadmill_worker.drivers.responses.thread_kinds import find_kind
-from threadmill_worker.drivers.responses.tiers import in_lane, no_background
 from threadmill_worker.drivers.streaming.stream import Silent
 from threadmill_worker.drivers.tags import is_tagged, key_of, tag
+from threadmill_worker.drivers.tiers import in_lane, no_background
 from threadmill_worker.drivers.wire_driver import WireDriver
 from threadmill_worker.lifecycle.actions import (
     AddMessage,

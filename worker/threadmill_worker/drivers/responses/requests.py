@@ -13,8 +13,8 @@ from threadmill_worker.drivers.driver import ThreadState
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.notes import current_time_note, schema_error_note
 from threadmill_worker.drivers.responses.replies import assistant_message
-from threadmill_worker.drivers.responses.tiers import fields_of
 from threadmill_worker.drivers.tags import tag
+from threadmill_worker.drivers.tiers import fields_of
 from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
