@@ -196,7 +196,10 @@ class JobResult(StoredModel):
 
 
 def add_up(parts: Iterable[ModelUsage]) -> tuple[ModelUsage, ...]:
-    """Sums up the tokens by model, and by lane or service tier. Entries without tokens are left out, unless tokens were not reported."""
+    """Sums up the tokens by model, and by lane or service tier.
+
+    Entries without tokens are left out, unless tokens were not reported.
+    """
     sums: dict[tuple[str | None, str | None], Usage] = {}
     for part in parts:
         if part.usage != Usage():
