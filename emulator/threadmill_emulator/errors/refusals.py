@@ -36,6 +36,10 @@ LIMITS = {
         "string too long. Expected a string with maximum length {max_length}, "
         "but got a string with length {length} instead.",
     ),
+    "too_short": (
+        "empty_array",
+        "empty array. Expected an array with minimum length {min_length}, but got an empty array instead.",
+    ),
     "too_long": (
         "array_above_max_length",
         "array too long. Expected an array with maximum length {max_length}, "
@@ -104,10 +108,11 @@ def _wrong_value(param: str, value: object, names: list[str]) -> ApiError:
 def _wrong_tag(param: str, error: ErrorDetails) -> ApiError:
     if not isinstance(error["input"], dict):
         return _wrong_type(param, "an object", error["input"])
-    if error["input"].get("type") is None:
-        return missing(f"{param}.type")
+    field = "role" if "role" in error["ctx"]["discriminator"] else "type"
+    if error["input"].get(field) is None:
+        return missing(f"{param}.{field}")
     names = error["ctx"]["expected_tags"].replace("<", "").replace(">", "").split(", ")
-    return _wrong_value(f"{param}.type", error["input"]["type"], names)
+    return _wrong_value(f"{param}.{field}", error["input"][field], names)
 
 
 def _beyond_limit(param: str, error: ErrorDetails) -> ApiError:

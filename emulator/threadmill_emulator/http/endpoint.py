@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json
@@ -31,6 +32,7 @@ class Call:
     request: Request
     data: bytes
     account: Account | None = None  #: whose limits the request was charged to
+    ending: ExitStack = field(default_factory=ExitStack)  #: what happens when the request is over, answered or not
 
     @property
     def state(self) -> ServerState:
@@ -101,13 +103,17 @@ class Endpoint:
         emulator.state.stats.calls[self.name] += 1
         if emulator.options.latency_s:
             await asyncio.sleep(emulator.options.latency_s)
-        response = await emulator.faults.around(self.name, lambda: self._once(call))
-        if response is None:
-            await hang_up(scope, receive)
-            return
-        if response.status_code >= 400:
-            emulator.state.stats.refused[response.status_code] += 1
-        await response(scope, receive, send)
+        with call.ending:
+            try:
+                response = await emulator.faults.around(self.name, lambda: self._once(call))
+            except ClientDisconnect:
+                return
+            if response is None:
+                await hang_up(scope, receive)
+                return
+            if response.status_code >= 400:
+                emulator.state.stats.refused[response.status_code] += 1
+            await response(scope, receive, send)
 
     async def _once(self, call: Call) -> Response:
         key, emulator = call.request.headers.get("idempotency-key"), call.emulator

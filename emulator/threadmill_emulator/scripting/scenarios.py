@@ -91,6 +91,9 @@ QUIRKS_OF_RESPONSES = frozenset(
 )
 
 
+QUIRKS_OF_CHAT = frozenset({"no_usage", "stream_json", "stream_drops", "stream_no_done", "stream_error"})
+
+
 def _quirk(name: str, **rest: Any) -> Script:
     return Script(quirks=frozenset({name}), **rest)
 
@@ -168,10 +171,11 @@ def completing(script: Script) -> Script:
     return replace(script, ends="completed", error=None, hangs=None, expires_s=Script.expires_s)
 
 
-def as_response(script: Script) -> Script:
-    """Returns the script of a response: no expiry, no time for a cancel; a content filter makes it incomplete."""
+def without_thread(script: Script, quirks: frozenset[str]) -> Script:
+    """Returns the script of a response or a chat completion: no expiry, no time for a cancel; a content filter makes it
+    incomplete. `quirks`: those that it can have."""
     script = replace(script, expires_s=math.inf, cancel_s=0, lock=False, reason="max_output_tokens")
-    script = replace(script, quirks=script.quirks & QUIRKS_OF_RESPONSES)
+    script = replace(script, quirks=script.quirks & quirks)
     if script.ends == "expired":
         return replace(script, **FAILS)
     if script.error and script.error[0] == "content_filter":

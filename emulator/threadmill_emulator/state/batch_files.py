@@ -21,8 +21,6 @@ UNANSWERED = {
     "cancelled": ("batch_cancelled", "This request was not executed because the batch was cancelled."),
     "expired": ("batch_expired", "This request could not be executed before the completion window expired."),
 }
-#: HTTP status of a single request that fails with the code.
-STATUS_OF = {"rate_limit_exceeded": 429, "invalid_prompt": 400}
 
 
 class BatchRequest(Body):
@@ -84,13 +82,6 @@ def over_limit(model: str, limit: int) -> Object:
         "Please try again once some in_progress batches have been completed."
     )
     return _wrong(None, "token_limit_exceeded", message)
-
-
-def failure(response: Response) -> tuple[int, Object]:
-    """Returns the status and the body of the error for a response that did not succeed."""
-    code, message = response.run.script.error or ("server_error", f"The response was {response.status}.")
-    status = STATUS_OF.get(code, 500)
-    return status, ApiError(status, message, type="server_error" if status == 500 else code, code=code).body()
 
 
 def answered(line: Line) -> Object:

@@ -14,10 +14,11 @@ from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects.assistants import Object
 from threadmill_emulator.objects.responses import response_object
 from threadmill_emulator.responses.engine import Responses
+from threadmill_emulator.runs.failures import failure
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.wire import Body, Metadata
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.state.batch_files import Line, answered, failure, over_limit, read, unanswered, written
+from threadmill_emulator.state.batch_files import Line, answered, over_limit, read, unanswered, written
 from threadmill_emulator.storage.files import Files
 
 EDGE = 0.1  #: share of a batch's time for each of validating, finalizing and cancelling
@@ -158,7 +159,8 @@ class Batches:
         if line.response.status in ("completed", "incomplete"):
             line.answer = (200, response_object(line.response, line.response.asked.include or ()))
         elif line.response.ended is not None:
-            line.answer = failure(line.response)
+            error = failure(line.response.run)
+            line.answer = (error.status, error.body())
             self._responses.drop(line.response)  # no client knows its id
 
     def _finish(self, batch: Batch, status: str, at: float) -> None:

@@ -1,0 +1,62 @@
+"""Chat completions."""
+
+import asyncio
+
+from threadmill_emulator.chat.completion import Completion
+from threadmill_emulator.content.frames import Listener
+from threadmill_emulator.errors.api_error import no_streaming
+from threadmill_emulator.http import estimates
+from threadmill_emulator.http.endpoint import Call, Reply, route
+from threadmill_emulator.http.streaming import EventStream
+from threadmill_emulator.http.waiting import while_connected
+from threadmill_emulator.objects.completion_transcript import CompletionTranscript
+from threadmill_emulator.objects.completions import completion_object
+from threadmill_emulator.runs.failures import failure
+from threadmill_emulator.schemas.chat import CreateCompletion
+
+#: How often a completion that hangs is looked at, in seconds.
+LOOK_S = 1.0
+
+
+async def create(call: Call) -> Reply:
+    body, completions = call.body(CreateCompletion), call.state.completions
+    completions.check(body)
+    if body.stream and not call.emulator.options.offers("streaming"):
+        raise no_streaming()
+    reserve = call.charge(body.model, estimates.of_completion(body))
+    completion = completions.create(body)
+    call.ending.callback(completions.leave, completion)
+    reserve(completion.id)
+    if body.stream and "stream_json" not in completion.run.script.quirks:
+        return _streamed(call, completion)
+    await while_connected(call.request, _ended(call, completion))
+    if completion.has_failed:
+        raise failure(completion.run)
+    return completion_object(completion)
+
+
+async def _ended(call: Call, completion: Completion) -> None:
+    """Waits for the end of the completion."""
+    while completion.ended is None:
+        await asyncio.sleep(min(max(completion.run.due - call.state.clock(), 0), LOOK_S))
+        call.state.completions.advance(completion)
+
+
+def _streamed(call: Call, completion: Completion) -> EventStream:
+    completions = call.state.completions
+    transcript = CompletionTranscript(completion, lambda: completions.plan(completion))
+    completion.transcript, completion.run.on_change = transcript, transcript.changed
+
+    def look() -> bool:
+        completions.advance(completion)
+        return True
+
+    drops = "stream_drops" in completion.run.script.quirks
+    return EventStream(call.state.clock, look, Listener(transcript, drops=drops))
+
+
+ROUTES = [
+    route("POST", "/chat/completions", "chat.completions.create", create, beta=False),
+    # AzureOpenAI of the openai package names the deployment in the path, and the model in the body too.
+    route("POST", "/deployments/{deployment}/chat/completions", "chat.completions.create", create, beta=False),
+]
