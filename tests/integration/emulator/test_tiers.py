@@ -18,8 +18,8 @@ PRIORITY = PLAIN | {"service_tier": "priority"}
 NO_TIER = "Invalid service_tier argument: The requested service tier is not allowed for this project."
 
 
-def post(server: Running, body: Mapping[str, Any]) -> httpx.Response:
-    return httpx.post(f"{server.base_url}/responses", headers={"Authorization": "Bearer k"}, json=body)
+def post(server: Running, body: Mapping[str, Any], path: str = "responses") -> httpx.Response:
+    return httpx.post(f"{server.base_url}/{path}", headers={"Authorization": "Bearer k"}, json=body)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,15 @@ def test_the_faster_tier_has_two_names_and_may_not_be_available(tier: str):
         ]
 
     assert [reply.json()["service_tier"] for reply in replies] == ["priority", "default"]
+
+
+def test_chat_completions_have_the_same_tiers():
+    chat = {"model": "emulator", "messages": [{"role": "user", "content": "Hi"}], "service_tier": "fast"}
+    with running(Options(run_s=0)) as server, running(Options(run_s=0, without=frozenset({"priority"}))) as other:
+        taken, refused = post(server, chat, "chat/completions"), post(other, chat, "chat/completions")
+
+    assert taken.json()["service_tier"] == "priority"
+    assert (refused.status_code, refused.json()["error"]["message"]) == (400, NO_TIER)
 
 
 @pytest.mark.parametrize("body", [FLEX, PRIORITY, WINDOW])
