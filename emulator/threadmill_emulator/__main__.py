@@ -148,7 +148,9 @@ def _add_limits(add: Callable[..., argparse.Action]) -> None:
     """Each option sets a field of Limits."""
     add("--requests-per-minute", type=float, metavar="N", help="starts of runs, submitted outputs, new responses")
     add("--tokens-per-minute", type=float, metavar="N", help="estimated with a request, settled by its usage")
-    add("--concurrency", type=int, metavar="N", help="runs and responses in flight")
+    add("--concurrency", type=int, metavar="N", help="runs, responses and chat completions in flight")
+    add("--slots", type=int, metavar="N", help="chat completions at work; the others wait for a slot")
+    add("--queue", type=int, metavar="N", help="how many may wait for a slot; more are refused with 503 (default: any)")
     add("--burst-s", type=float, default=1.0, help="seconds' worth that may be used at once (default: %(default)s)")
     add("--count-refused", action="store_true", help="refused requests count too, as with OpenAI")
     add("--count-all", action="store_true", help="all requests count, polls too; then the limits hold for each key")

@@ -72,5 +72,11 @@ def no_word_json() -> ApiError:
     return ApiError(400, message, param="messages")
 
 
+def server_busy() -> ApiError:
+    """Returns Ollama's error when too many requests wait (server/sched.go, ErrMaxQueue)."""
+    message = "server busy, please try again.  maximum pending requests exceeded"
+    return ApiError(503, message, type="api_error")
+
+
 def no_model(id: str) -> ApiError:
     return ApiError(404, f"The model '{id}' does not exist", param="model", code="model_not_found")

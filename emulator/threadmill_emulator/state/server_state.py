@@ -21,6 +21,7 @@ from threadmill_emulator.schemas.threads import CreateThread, ToolResources
 from threadmill_emulator.scripting.markers import script_for
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import SCENARIOS, ScriptUses, apply_settings
+from threadmill_emulator.state.batch_work import starters
 from threadmill_emulator.state.batches import Batches
 from threadmill_emulator.storage import resources
 from threadmill_emulator.storage.files import File, Files
@@ -38,7 +39,7 @@ class ServerState:
         starter = Starter(clock, options, self.script_uses)
         self.responses = Responses(clock, options, self.files, self.stores, self.stats, starter)
         self.completions = Completions(clock, self.files, self.stats, starter)
-        self.batches = Batches(clock, self.files, self.responses, options)
+        self.batches = Batches(clock, self.files, starters(self.responses, self.completions), options)
         self.threads: dict[str, Thread] = {}
         self.active: dict[str, Thread] = {}  #: threads with an active run
         self.plain_error_threads: set[str] = (

@@ -24,6 +24,7 @@ async def create(call: Call) -> Reply:
     if body.stream and not call.emulator.options.offers("streaming"):
         raise no_streaming()
     reserve = call.charge(body.model, estimates.of_completion(body))
+    await _slot(call)
     completion = completions.create(body)
     call.ending.callback(completions.leave, completion)
     reserve(completion.id)
@@ -33,6 +34,13 @@ async def create(call: Call) -> Reply:
     if completion.has_failed:
         raise failure(completion.run)
     return completion_object(completion)
+
+
+async def _slot(call: Call) -> None:
+    """Takes a slot of the server until the request is over."""
+    slots = call.emulator.limiter.slots
+    await while_connected(call.request, slots.take())
+    call.ending.callback(slots.release)
 
 
 async def _ended(call: Call, completion: Completion) -> None:
