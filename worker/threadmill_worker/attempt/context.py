@@ -18,6 +18,7 @@ from threadmill_worker.attempt.not_served import NotServed, raising_not_served
 from threadmill_worker.attempt.polling import JobPolling
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.batch_api import RemoteBatches
+from threadmill_worker.drivers.chat.driver import ChatDriver
 from threadmill_worker.drivers.connection import Connection
 from threadmill_worker.drivers.driver import Driver
 from threadmill_worker.drivers.files import FileTransfer
@@ -40,9 +41,10 @@ from threadmill_worker.tracing.runs import RunSpans
 from threadmill_worker.tracing.subject import Subject
 
 #: The driver of each wire.
-DRIVERS: dict[str, type[AssistantsDriver | ResponsesDriver]] = {
+DRIVERS: dict[str, type[AssistantsDriver | ResponsesDriver | ChatDriver]] = {
     "assistants": AssistantsDriver,
     "responses": ResponsesDriver,
+    "chat": ChatDriver,
 }
 
 

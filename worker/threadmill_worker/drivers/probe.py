@@ -44,6 +44,15 @@ async def probe_responses(api: Api) -> Observation:
     return Deleted() if found else Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=said))
 
 
+async def probe_chat(api: Api) -> Observation:
+    """Returns Deleted if the server has Chat Completions, else Rejected. Raises openai.OpenAIError.
+
+    The request is a POST without model and messages, which servers reject.
+    """
+    found, said = await _has(api, "POST", "/chat/completions")
+    return Deleted() if found else Rejected(Failure(kind=FailureKind.UNSUPPORTED, message=said))
+
+
 async def with_spoken_api(api: Api, refused: Rejected) -> Rejected:
     """Returns the same failure. Its message also names the API that the server speaks, and the remedy."""
     message = f"{refused.failure.message.removesuffix(OTHER_WIRE)}; {await _spoken_api(api)}"
@@ -56,10 +65,7 @@ async def _spoken_api(api: Api) -> str:
     if await _has_quietly(api, "GET", f"/threads/{_NO_THREAD}"):
         return 'this server speaks the Assistants API: set kind = "assistants"'
     if await _has_quietly(api, "POST", "/chat/completions"):
-        return (
-            "this server speaks only Chat Completions, which threadmill cannot use: put a gateway with the "
-            "Responses API in front of it, such as LiteLLM or OGX"
-        )
+        return 'this server speaks Chat Completions: set kind = "chat"'
     return "this server speaks none of Responses, Assistants and Chat Completions at this base_url: check it"
 
 
