@@ -19,7 +19,8 @@ from threadmill_emulator.errors.chat_api import (
     unanswered_calls,
     unsupported,
 )
-from threadmill_emulator.errors.responses_api import invalid_schema, no_tier
+from threadmill_emulator.errors.responses_api import invalid_schema
+from threadmill_emulator.runs.tiers import check_tier
 from threadmill_emulator.schemas.chat import (
     AssistantMessage,
     CreateCompletion,
@@ -55,8 +56,7 @@ def check(body: CreateCompletion, files: Files, options: Options) -> None:
     _check_files(body.messages, files)
     if body.n is not None and body.n > 1:
         raise one_choice_only(body.n)
-    if body.service_tier == "flex" and not options.offers("flex"):
-        raise no_tier()
+    check_tier(body.service_tier, options)
     for name in NOT_IMITATED:
         if getattr(body, name) is not None:
             raise unsupported(name)

@@ -55,7 +55,7 @@ def rounds(messages: Sequence[Message]) -> list[Round]:
     found: list[Round] = []
     for message in last_turn(messages):
         if isinstance(message, AssistantMessage):
-            calls = [
+            asked = [
                 ToolCall(call.function.name, call.function.arguments, call.id) for call in message.tool_calls or []
             ]
             found.append(Round(0.0, asked, answered=0.0))

@@ -94,6 +94,6 @@ def _common(completion: Completion) -> Object:
     common: Object = {"created": seconds(completion.run.created), "model": completion.asked.model}
     if _is_bare(completion):
         return common
-    tier = tiers.shown(completion.asked.service_tier)
+    tier = tiers.shown(completion.asked.service_tier, completion.run.script)
     shown = None if "ignores_tiers" in completion.quirks else "default" if tier == "auto" else tier
     return common | {"service_tier": shown, "system_fingerprint": FINGERPRINT}

@@ -18,6 +18,7 @@ from threadmill_worker.attempt.not_served import NotServed, raising_not_served
 from threadmill_worker.attempt.polling import JobPolling
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.batch_api import RemoteBatches
+from threadmill_worker.drivers.chat.driver import ChatDriver
 from threadmill_worker.drivers.connection import Connection
 from threadmill_worker.drivers.driver import Driver
 from threadmill_worker.drivers.files import FileTransfer
@@ -40,9 +41,10 @@ from threadmill_worker.tracing.runs import RunSpans
 from threadmill_worker.tracing.subject import Subject
 
 #: The driver of each wire.
-DRIVERS: dict[str, type[AssistantsDriver | ResponsesDriver]] = {
+DRIVERS: dict[str, type[AssistantsDriver | ResponsesDriver | ChatDriver]] = {
     "assistants": AssistantsDriver,
     "responses": ResponsesDriver,
+    "chat": ChatDriver,
 }
 
 
@@ -156,6 +158,8 @@ class Contexts:
         if spec.job.lane is not None:
             return JobPolling(arriving=arriving, ran=ran)
         name = f"{spec.endpoint}/{spec.assistant}/{spec.model or ''}"
+        if spec.job.service_tier is not None:  # its runs are faster
+            name = f"{name}/{spec.job.service_tier}"
         return JobPolling(await self._durations.plan(name), partial(self._durations.add, name), arriving, ran)
 
     async def _resolve(self, record: JobRecord) -> JobSpec:

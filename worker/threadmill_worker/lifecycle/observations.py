@@ -219,7 +219,7 @@ class NotSent:
 
 @dataclass(frozen=True)
 class LaneClosed:
-    """The server does not accept the request at the price of the job's lane. The call had no effect."""
+    """The server does not accept the request in the job's lane or service tier. The call had no effect."""
 
     reason: str
     passes: bool = False  #: it lacks capacity now, and may take the request later
