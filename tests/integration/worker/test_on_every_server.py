@@ -12,6 +12,7 @@ import pytest
 from threadmill import Client, FailureKind, JobState
 from threadmill.job.events import EventKind
 from threadmill_emulator.runs.replies import PNG
+from threadmill_emulator.scripting.limits import Limits
 from threadmill_worker.admin.probe import probe
 
 pytestmark = [
@@ -21,6 +22,7 @@ pytestmark = [
 
 KEY = {"KEY_OF_THE_SERVER": "sk-of-the-server"}
 RESPONSES = {"kind": "responses", "api_key_env": "KEY_OF_THE_SERVER", "model": "emulator-1"}
+CHAT = {"kind": "chat", "api_key_env": "KEY_OF_THE_SERVER", "model": "emulator-1", "unreachable_limit_s": 2}
 ASSISTANTS = {"kind": "assistants", "api_key_env": "KEY_OF_THE_SERVER", "assistant": "asst_emulator"}
 
 #: The settings of each server's endpoint, as a user would write them.
@@ -31,10 +33,16 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
     "vllm": RESPONSES,
     "ollama": RESPONSES,
     "open-assistant-api": ASSISTANTS | {"supports": {"data_urls": True}},
+    "vllm-chat": CHAT,
+    "llama.cpp": CHAT,
+    "ollama-chat": CHAT | {"supports": {"max_completion_tokens": False}},
+    "gemini": CHAT,
+    "anthropic": CHAT | {"supports": {"json_schema": False}},
 }
 
 #: Calls of a plain job, the first of a worker, at most. vLLM refuses `background` first.
 CALLS = {"litellm-bridge": 2, "litellm-polling": 3, "ogx": 3, "vllm": 3, "ollama": 2, "open-assistant-api": 6}
+CALLS |= dict.fromkeys(("vllm-chat", "llama.cpp", "ollama-chat", "gemini", "anthropic"), 1)
 
 FINDABLE = ("ogx", "open-assistant-api")  #: where a run can be found whose start had no reply
 SEARCHING = ("ogx",)  #: where files can be searched
@@ -58,7 +66,7 @@ def server(request):
 
 @pytest.fixture(scope="module")
 def shared_emulator(server, emulate):
-    with emulate(like=server, index_s=0.05) as emulated:
+    with emulate(like=server, index_s=0.05, limits=Limits(slots=64)) as emulated:
         yield emulated
 
 
