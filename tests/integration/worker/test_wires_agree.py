@@ -1,4 +1,7 @@
-"""The same job over both wires: the two results are the right ones, they agree, and nothing is left on the server."""
+"""The same job over all wires: the results are the right ones, they agree, and nothing is left on the server.
+
+Chat Completions takes part in all that such servers have.
+"""
 
 import asyncio
 import json
@@ -11,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import marked
-from tests.emulated import WIRES, Emulated
+from tests.emulated import CHAT, WIRES, Emulated
 
 from threadmill import FailureKind, JobResult, JobState
 from threadmill_emulator.runs.replies import PNG
@@ -66,8 +69,26 @@ class Wire:
 
 
 @pytest.fixture
+def endpoints() -> list[dict[str, Any]]:
+    """Those with files, and with tools of the server's own."""
+    return list(WIRES.values())
+
+
+@pytest.fixture
+def all_wires(endpoints: list[dict[str, Any]], request: pytest.FixtureRequest) -> Any:
+    """The wires, with Chat Completions as the third."""
+    endpoints.append(CHAT)
+    return request.getfixturevalue("wires")
+
+
+@pytest.fixture
 async def wires(
-    request: pytest.FixtureRequest, emulate: Any, make_settings: Any, worker_of: Any, tmp_path: Path
+    request: pytest.FixtureRequest,
+    emulate: Any,
+    make_settings: Any,
+    worker_of: Any,
+    tmp_path: Path,
+    endpoints: list[dict[str, Any]],
 ) -> AsyncIterator[list[Wire]]:
     BEATS.clear()
     (tmp_path / "policy.txt").write_text("Travel is booked a week ahead. Meals are covered up to 40 euros.")
@@ -76,7 +97,7 @@ async def wires(
     fields = {"file_roots": (tmp_path,)} | marked(request, "settings")
     with ExitStack() as running:
         made = []
-        for endpoint in WIRES.values():
+        for endpoint in endpoints:
             emulator = running.enter_context(emulate(**marked(request, "emulated")))
             settings = make_settings(emulator.base_url, endpoint | marked(request, "endpoint"), **fields)
             made.append(Wire(emulator, worker_of(settings)))
@@ -92,11 +113,12 @@ def plain(result: JobResult) -> dict[str, Any]:
     return found
 
 
-async def both(wires: list[Wire], see: Callable[[Wire], Any]) -> JobResult:
-    """Does the same on each wire, compares the two results, and returns one of them."""
-    ours, theirs = await asyncio.gather(*map(see, wires))
-    one, other = plain(ours), plain(theirs)
-    assert {name: (one[name], other[name]) for name in one if one[name] != other[name]} == {}
+async def alike(wires: list[Wire], see: Callable[[Wire], Any]) -> JobResult:
+    """Does the same on each wire, compares the results, and returns the first of them."""
+    ours, *theirs = await asyncio.gather(*map(see, wires))
+    one = plain(ours)
+    for other in map(plain, theirs):
+        assert {name: (one[name], other[name]) for name in one if one[name] != other[name]} == {}
     for wire in wires:
         await wire.worker.process.clean_up()
         assert wire.emulator.left() == {}
@@ -104,7 +126,7 @@ async def both(wires: list[Wire], see: Callable[[Wire], Any]) -> JobResult:
 
 
 async def run(wires: list[Wire], prompt: str, **fields: Any) -> JobResult:
-    return await both(wires, lambda wire: wire.worker.run(prompt, **fields))
+    return await alike(wires, lambda wire: wire.worker.run(prompt, **fields))
 
 
 #: The stages at which a run is stopped: in progress, queued, waiting for a tool.
@@ -139,8 +161,8 @@ SCENARIOS = {
 @pytest.mark.settings(tools=TOOLS)
 @pytest.mark.endpoint(max_reruns=1)
 @pytest.mark.parametrize(("scenario", "kind", "says", "runs"), [(name, *end) for name, end in SCENARIOS.items()])
-async def test_every_scenario(scenario, kind, says, runs, wires):
-    result = await run(wires, f"[[scenario={scenario} run_s=0]]Well?", tools=["beaten"], include_steps=True)
+async def test_every_scenario(scenario, kind, says, runs, all_wires):
+    result = await run(all_wires, f"[[scenario={scenario} run_s=0]]Well?", tools=["beaten"], include_steps=True)
 
     assert result.runs == runs
     assert result.usage.total_tokens > 0
@@ -224,7 +246,7 @@ async def test_a_batch_uploads_its_file_once_and_deletes_it_at_the_end(wires, tm
     for wire in wires:
         assert [(await wire.worker.see_through(job)).ok for job in wire.jobs[:-1]] == [True, True]
         assert wire.emulator.left() == {"files": 1, "vector_stores": 1}
-    result = await both(wires, lambda wire: wire.worker.see_through(wire.jobs[-1]))
+    result = await alike(wires, lambda wire: wire.worker.see_through(wire.jobs[-1]))
     assert "40 euros.[1]" in result.text
     assert [(each.number, each.name, "40 euros" in each.quote) for each in result.citations] == [
         (1, "policy.txt", True)
@@ -260,7 +282,7 @@ async def test_a_cancel_while_its_run(prompt, wires, until):
         assert await asyncio.to_thread(wire.worker.client.cancel, job) is JobState.RUNNING
         return await running
 
-    assert (await both(wires, cancelled)).state is JobState.CANCELLED
+    assert (await alike(wires, cancelled)).state is JobState.CANCELLED
 
 
 @pytest.mark.emulated(latency_s=0.8)
@@ -277,7 +299,7 @@ async def test_a_cancel_while_its_run_is_on_its_way(wires, until):
         assert wire.emulator.left() == {}
         return result
 
-    result = await both(wires, cancelled)
+    result = await alike(wires, cancelled)
     assert (result.state, result.runs, result.lost_runs) == (JobState.CANCELLED, 1, 0)
 
 
@@ -305,7 +327,7 @@ async def test_a_job_handed_back_continues_the_same_run(prompt, tools, calls, wi
         wire.worker.process = WorkerProcess(wire.worker.settings)
         return await wire.worker.see_through(job)
 
-    result = await both(wires, resumed)
+    result = await alike(wires, resumed)
     assert (result.state, result.attempts, result.runs) == (JobState.SUCCEEDED, 1, 1)
     assert [wire.emulator.created() for wire in wires] == [1, 2 if tools else 1], (
         "a round of tools ends with a response of its own"
