@@ -18,7 +18,8 @@ from threadmill_emulator.errors.chat_api import (
     unanswered_calls,
     unsupported,
 )
-from threadmill_emulator.errors.responses_api import invalid_schema, no_tier
+from threadmill_emulator.errors.responses_api import invalid_schema
+from threadmill_emulator.runs.tiers import check_tier
 from threadmill_emulator.schemas.chat import (
     AssistantMessage,
     CreateCompletion,
@@ -50,8 +51,7 @@ def check(body: CreateCompletion, files: Files, options: Options) -> None:
     _check_format(body)
     if body.stream_options is not None and not body.stream:
         raise only_with_stream()
-    if body.service_tier == "flex" and not options.offers("flex"):
-        raise no_tier()
+    check_tier(body.service_tier, options)
     for name in NOT_IMITATED:
         if getattr(body, name) is not None:
             raise unsupported(name)

@@ -61,7 +61,7 @@ def model_object(id: str, created: float) -> Object:
 
 
 def _common(completion: Completion) -> Object:
-    tier = tiers.shown(completion.asked.service_tier)
+    tier = tiers.shown(completion.asked.service_tier, completion.run.script)
     return {
         "created": seconds(completion.run.created),
         "model": completion.asked.model,

@@ -40,7 +40,7 @@ def response_object(response: Response, include: Collection[str] = ()) -> Object
         "previous_response_id": asked.previous_response_id,
         "conversation": {"id": response.conversation.id} if response.conversation else None,
         "reasoning": {"effort": None, "summary": None} | dumped(asked.reasoning, {}),
-        "service_tier": tiers.shown(asked.service_tier),
+        "service_tier": tiers.shown(asked.service_tier, script),
         "store": asked.store is not False,
         "temperature": 1.0 if asked.temperature is None else asked.temperature,
         "text": {"format": {"type": "text"}, "verbosity": "medium"} | text,

@@ -1,17 +1,17 @@
 """Checks the service tier and the completion window of a request for a response.
 
-Source: openai-python 3.57, types/responses/response_create_params.py; OpenAI's guide flex-processing.
+Source: openai-python 3.57, types/responses/response_create_params.py; OpenAI's guides flex-processing and fast-mode.
 """
 
 from threadmill_emulator.errors.api_error import unknown_parameter
-from threadmill_emulator.errors.responses_api import no_tier, no_window
+from threadmill_emulator.errors.responses_api import no_window
+from threadmill_emulator.runs.tiers import check_tier
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.scripting.options import Options
 
 
 def check(asked: CreateResponse, options: Options) -> None:
-    if asked.service_tier == "flex" and not options.offers("flex"):
-        raise no_tier()
+    check_tier(asked.service_tier, options)
     if asked.background_options is None:
         return
     if not options.offers("completion_windows"):

@@ -22,6 +22,7 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "background": None,
     "background_streams": None,
     "flex": None,
+    "priority": None,
     "completion_windows": None,
     "batches": "batches.",
 }

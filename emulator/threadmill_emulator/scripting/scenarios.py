@@ -24,6 +24,7 @@ class Script:
     calls: int = 1  #: tool calls per round
     tool: str | None = None  #: the function to call; default: the declared ones, else SEARCH
     broken: bool = False  #: the arguments of the calls are not JSON
+    tier: str | None = None  #: the service tier that is used; None: the one that the request asks for
     flex_refusals: int = 0  #: how many requests for flex processing are refused first
     blind_polls: int = 0  #: how many replies with requires_action list no calls first
     run_s: float | None = None  #: how long the server works; default: the emulator's --run-s

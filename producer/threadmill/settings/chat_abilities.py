@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from threadmill.errors import InvalidJob
-from threadmill.job.lanes import discount_of
+from threadmill.job.lanes import window_of
 from threadmill.job.message import BUILT_IN
 from threadmill.job.prompt import PromptJob
 
@@ -25,8 +25,7 @@ def _lacking(job: PromptJob) -> Iterator[tuple[str, str]]:
         yield "tools", f"which has no {tool}; {instead}"
     if any(message.file_ids for message in job.conversation):
         yield "messages", "which has no images by id; give the image's path or URL"
-    discount = discount_of(job.lane)
-    if discount is not None and discount.completion_window is not None:
+    if window_of(job.lane) is not None:
         yield "lane", f"whose servers do not work in the background, as {job.lane} requires; use flex, or leave it out"
     if job.max_prompt_tokens is not None:
         yield "max_prompt_tokens", "which has none; leave it out, and shorten the prompt if need be"

@@ -1,22 +1,28 @@
-"""Jobs on a server that has Chat Completions and nothing else: each run is one call, of which the server keeps nothing."""
+"""Jobs on servers that have Chat Completions and nothing else: a run is one call, of which the server keeps nothing."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from tests.emulated import CHAT
 
 from threadmill import FailureKind, JobState
 from threadmill_emulator.runs.replies import PNG
+from threadmill_worker.attempt import attempts
 from threadmill_worker.process import WorkerProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.endpoint(**CHAT)]
 
 BEATS: list[str] = []
+AT_FIRST_BEAT: list[Callable[[], None]] = []
 
 
 def beaten() -> str:
     """A tool that counts its calls."""
     BEATS.append("beat")
+    while AT_FIRST_BEAT:
+        AT_FIRST_BEAT.pop()()
     return "beaten"
 
 
@@ -53,19 +59,6 @@ async def test_each_round_of_tools_sends_all_messages(worker, emulator):
         *["assistant", "tool"] * (len(sent) - 1),
     ]
     assert (result.calls, result.runs, len(BEATS)) == (len(sent), 1, len(sent) - 1)
-
-
-async def test_a_follow_up_sends_the_messages_of_the_thread(worker, emulator):
-    first = await worker.run("[[scenario=echo]]One", keep_thread=True)
-    second = await worker.run("[[scenario=echo]]Two", thread=first.thread_id)
-
-    assert first.thread_id == second.thread_id
-    [*_, last] = bodies(emulator)
-    assert [(each["role"], each["content"][-3:]) for each in last["messages"]] == [
-        ("user", "One"),
-        ("assistant", "One"),
-        ("user", "Two"),
-    ]
 
 
 async def test_a_thread_that_no_job_kept_cannot_be_continued(worker, emulator):
@@ -123,16 +116,13 @@ async def test_a_cancel_closes_the_connection_at_once(worker, emulator, until):
     result = await running
 
     assert (result.state, result.calls) == (JobState.CANCELLED, 1)
-    assert (
-        result.timings.finished_at - result.timings.started_at
-        < result.timings.started_at - result.timings.started_at.min
-    )
     await asyncio.to_thread(until, lambda: emulator.left() == {})
 
 
 @TOOLS
-async def test_a_job_handed_back_during_a_call_makes_it_again(worker, emulator, until):
-    job = worker.create("[[scenario=tools run_s=4]]Well?", tools=["beaten"])
+async def test_a_job_handed_back_during_a_call_makes_it_again(worker, emulator, until, monkeypatch):
+    monkeypatch.setattr(attempts, "LANDING_S", 0.1)
+    job = worker.create("[[scenario=tools run_s=2]]Well?", tools=["beaten"])
     running = asyncio.create_task(worker.process.run(job, None))
     await asyncio.to_thread(until, lambda: bodies(emulator))
     await worker.process.close()
@@ -145,17 +135,17 @@ async def test_a_job_handed_back_during_a_call_makes_it_again(worker, emulator, 
 
 
 @TOOLS
-@pytest.mark.parametrize(("fault", "lost"), [("drop_before", 1), ("drop_after", 1)])
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
 @pytest.mark.parametrize("call", [1, 2])
-async def test_a_lost_reply_is_asked_for_again(fault, lost, call, worker, emulator, until):
-    running = asyncio.create_task(worker.run("[[scenario=tools run_s=0.5]]Well?", tools=["beaten"]))
-    if call == 2:
-        await asyncio.to_thread(until, lambda: BEATS)
-    emulator.faults(**{fault: 1}, only="chat.completions.create", times=1)
-    result = await running
+async def test_a_lost_reply_is_asked_for_again(fault, call, worker, emulator):
+    lose = partial(emulator.faults, **{fault: 1}, only="chat.completions.create", times=1)
+    if call == 1:
+        lose()
+    else:
+        AT_FIRST_BEAT.append(lose)
+    result = await worker.run("[[scenario=tools run_s=0]]Well?", tools=["beaten"])
 
-    assert (result.ok, result.runs, result.lost_runs, BEATS) == (True, 1, lost, ["beat"])
-    assert result.calls == 3
+    assert (result.ok, result.calls, result.runs, result.lost_runs, BEATS) == (True, 3, 1, 1, ["beat"])
 
 
 async def test_an_image_is_sent_as_a_data_url(worker, emulator, tmp_path):

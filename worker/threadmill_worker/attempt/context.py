@@ -161,6 +161,8 @@ class Contexts:
         if spec.job.lane is not None:
             return JobPolling(arriving=arriving, ran=ran)
         name = f"{spec.endpoint}/{spec.assistant}/{spec.model or ''}"
+        if spec.job.service_tier is not None:  # its runs are faster
+            name = f"{name}/{spec.job.service_tier}"
         return JobPolling(await self._durations.plan(name), partial(self._durations.add, name), arriving, ran)
 
     async def _resolve(self, record: JobRecord) -> JobSpec:

@@ -141,9 +141,8 @@ def time_limit(progress: Progress, action: Action, limits: RunLimits, now: float
     left = progress.deadline_at - now
     if progress.outcome is not None or left <= 0:
         return limits.request_timeout_s
-    if isinstance(action, StartRun | SubmitOutputs):
-        left = min(left, limits.run_limit_s)
-    return max(left, LANDING_S) if isinstance(action, Sending) else left
+    limit_s = max(left, LANDING_S) if isinstance(action, Sending) else left
+    return min(limit_s, limits.run_limit_s) if isinstance(action, StartRun | SubmitOutputs) else limit_s
 
 
 def _has_answer(progress: Progress) -> bool:
