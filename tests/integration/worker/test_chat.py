@@ -99,7 +99,7 @@ async def test_a_deadline_closes_the_connection(worker, emulator, until):
     await asyncio.to_thread(until, lambda: emulator.left() == {})
 
 
-@pytest.mark.endpoint(run_limit_s=0.5, unreachable_limit_s=0.1)
+@pytest.mark.endpoint(run_limit_s=0.5, request_timeout_s=0.4, unreachable_limit_s=0.1)
 async def test_a_call_ends_after_the_limit_of_a_run(worker, emulator):
     result = await worker.run("[[run_s=60]]Well?")
 
