@@ -136,7 +136,8 @@ def time_limit(progress: Progress, action: Action, limits: RunLimits, now: float
     """Seconds that a call of the driver may take, whatever the server does.
 
     It ends at the job's deadline; a call that creates something has at least LANDING_S. A call that may last as long as
-    its run has `run_limit_s`, or `request_timeout_s` if that is more. After the deadline, and once the outcome is known, each call has `request_timeout_s`.
+    its run has `run_limit_s`, or `request_timeout_s` if that is more. After the deadline, and once the outcome is
+    known, each call has `request_timeout_s`.
     """
     left = progress.deadline_at - now
     if progress.outcome is not None or left <= 0:
