@@ -187,25 +187,25 @@ FEATURES = ("streaming", "stream_usage", "tools", "json_schema", "data_urls", "m
 @pytest.mark.parametrize(
     ("quirks", "lacking"),
     [
-        ({}, set()),
-        ({"refuses": ["max_completion_tokens"]}, {"max_completion_tokens"}),
-        ({"ignores": ["max_completion_tokens"]}, {"max_completion_tokens"}),
-        ({"ignores": ["max_completion_tokens", "max_tokens"]}, {"max_completion_tokens"}),
-        ({"refuses": ["stream_options"]}, {"stream_usage"}),
-        ({"ignores": ["stream_options"]}, {"stream_usage"}),
-        ({"ignores": ["stream"]}, {"streaming", "stream_usage"}),
-        ({"refuses": ["tools"]}, {"tools"}),
-        ({"refuses": ["response_format"]}, {"json_schema"}),
-        ({"ignores": ["response_format"]}, {"json_schema"}),
+        ({}, []),
+        ({"refuses": ["max_completion_tokens"]}, ["max_completion_tokens"]),
+        ({"ignores": ["max_completion_tokens"]}, ["max_completion_tokens"]),
+        ({"ignores": ["max_completion_tokens", "max_tokens"]}, ["max_completion_tokens"]),
+        ({"refuses": ["stream_options"]}, ["stream_usage"]),
+        ({"ignores": ["stream_options"]}, ["stream_usage"]),
+        ({"ignores": ["stream"]}, ["streaming", "stream_usage"]),
+        ({"refuses": ["tools"]}, ["tools"]),
+        ({"refuses": ["response_format"]}, ["json_schema"]),
+        ({"ignores": ["response_format"]}, ["json_schema"]),
     ],
-    ids=str,
+    ids=repr,
 )
 async def test_a_server_of_chat_completions_is_described(serve, quirks, lacking):
     chat = Chat(**quirks)
     found = await discover(serve(chat.app))
 
     assert (found.wire, found.wires, table(found)["kind"], table(found)["model"]) == ("chat", ("chat",), "chat", "m")
-    assert {each for each in FEATURES if not found.has(each)} == lacking
+    assert [each for each in FEATURES if not found.has(each)] == lacking
     assert found.has("batches") is False
     limits = {
         next(each for each in ("max_completion_tokens", "max_tokens") if each in body) for body in chat.bodies[2:]
@@ -221,14 +221,14 @@ async def test_with_several_models_one_has_to_be_named(serve):
     assert (found.model, chat.bodies) == (None, [])
     assert "name one: a, b" in found.notes[-1]
     assert (await discover(url, model="b")).has("streaming") is True
-    assert "does not list the model 'c'" in (await discover(url, model="c")).notes[-1]
+    assert "does not list the model 'c'" in (await discover(url, model="c")).warnings[0]
 
 
 async def test_a_prompt_without_an_answer_is_told(serve):
     found = await discover(serve(Chat(refuses=["messages"]).app))
 
     assert found.wire == "chat"
-    assert found.notes[-1].endswith("with model 'm': 400 Unrecognized request argument: messages")
+    assert found.warnings[-1].endswith("with model 'm': 400 Unrecognized request argument: messages")
 
 
 async def test_a_server_that_answers_unknown_threads_500_is_known_by_a_thread(serve):
@@ -264,7 +264,7 @@ async def test_a_prompt_that_is_not_answered_in_time_costs_no_other_finding(serv
     found = await discover(serve(chat.app), limit_s=3)
 
     assert (found.wire, found.has("models")) == ("chat", True)
-    assert found.notes[-1].endswith("features were not tried: no complete reply in 3 s")
+    assert found.warnings[-1].endswith("features were not tried: no complete reply in 3 s")
 
 
 def everywhere(reply):
