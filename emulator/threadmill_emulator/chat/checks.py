@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from threadmill_emulator.chat import checks_by_server
 from threadmill_emulator.chat.history import text
 from threadmill_emulator.errors.chat_api import (
     no_calls_before,
@@ -44,13 +45,17 @@ NOT_IMITATED = ("audio", "function_call", "functions", "moderation", "prediction
 
 def check(body: CreateCompletion, files: Files, options: Options) -> None:
     """Raises ApiError for the first error."""
-    _check_order(body.messages)
+    if "unchecked_requests" not in options.extras:
+        _check_order(body.messages)
+        _check_tools(body)
+        _check_limits(body)
+        _check_format(body)
+        if body.stream_options is not None and not body.stream:
+            raise only_with_stream()
+    checks_by_server.check(body, options.extras)
     _check_files(body.messages, files)
-    _check_tools(body)
-    _check_limits(body)
-    _check_format(body)
-    if body.stream_options is not None and not body.stream:
-        raise only_with_stream()
+    if body.n is not None and body.n > 1:
+        raise one_choice_only(body.n)
     check_tier(body.service_tier, options)
     for name in NOT_IMITATED:
         if getattr(body, name) is not None:
@@ -123,8 +128,6 @@ def _check_limits(body: CreateCompletion) -> None:
         raise two_limits()
     if body.max_tokens is not None and REASONING.match(body.model):
         raise no_max_tokens()
-    if body.n is not None and body.n > 1:
-        raise one_choice_only(body.n)
 
 
 def _check_format(body: CreateCompletion) -> None:

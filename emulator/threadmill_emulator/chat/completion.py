@@ -1,6 +1,7 @@
 """A chat completion: one stretch of work of a run."""
 
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
 
 from threadmill_emulator.chat.history import written
 from threadmill_emulator.content.frames import Frames
@@ -20,6 +21,7 @@ class Said:
     refusal: str | None = None
     reasoning: str | None = None
     calls: tuple[ToolCall, ...] = ()
+    is_cut: bool = False  #: whether the content is cut off at the limit of its request
 
 
 def said(made: Output) -> Said:
@@ -30,11 +32,22 @@ def said(made: Output) -> Said:
     return Said("\n\n".join(texts) if texts else None, refusals[0] if refusals else None, made.reasoning)
 
 
+def cut(said: Said, limit: int | None) -> Said:
+    """Returns the message with as much of its content as the limit of tokens allows."""
+    text = said.content
+    if limit is None or text is None or tokens(text) <= limit:
+        return said
+    length = bisect_right(range(len(text)), limit, key=lambda count: tokens(text[:count])) - 1
+    return replace(said, content=text[:length], is_cut=True)
+
+
 @dataclass
 class Completion:
     asked: CreateCompletion
     run: Run
+    quirks: frozenset[str] = frozenset()  #: those of the server
     id: str = field(default_factory=lambda: f"chatcmpl-{new_key()}")
+    shown_id: str = ""  #: the id that clients see; empty: its id
     planned: Said | None = None  #: its message, once generated
     said: Said = field(default_factory=Said)
     usage: dict[str, int] | None = None
@@ -50,7 +63,7 @@ class Completion:
         """None: it has not ended, or it has failed."""
         match self.run.status:
             case "completed":
-                return "stop"
+                return "length" if self.said.is_cut else "stop"
             case "requires_action":
                 # A call that tool_choice names is no decision of the model: it stops (OpenAI's guide function-calling).
                 return "stop" if isinstance(self.run.settings["tool_choice"], dict) else "tool_calls"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from threadmill_emulator.chat import history
 from threadmill_emulator.chat.checks import check
-from threadmill_emulator.chat.completion import Completion, Said, said
+from threadmill_emulator.chat.completion import Completion, Said, cut, said
 from threadmill_emulator.content.output import Sources
 from threadmill_emulator.runs.replies import compose
 from threadmill_emulator.runs.settings import chat_settings
@@ -18,6 +18,7 @@ from threadmill_emulator.storage.files import Files
 class Completions:
     def __init__(self, clock: Callable[[], float], files: Files, stats: Stats, starter: Starter) -> None:
         self._clock, self._files, self._stats, self._starter = clock, files, stats, starter
+        self._quirks = starter.options.extras
         self.active: dict[str, Completion] = {}
         self.created = 0  #: how many have been created
         self.peak = 0  #: the largest number of active completions at one time
@@ -37,7 +38,9 @@ class Completions:
             metadata=body.metadata or {},
             run_s=run_s,
         )
-        completion = Completion(body, self._starter.start(wish, QUIRKS_OF_CHAT))
+        completion = Completion(body, self._starter.start(wish, QUIRKS_OF_CHAT), self._quirks)
+        if "repeated_ids" in self._quirks:
+            completion.shown_id = f"chatcmpl-{self.created % 3}"
         if len(self.active) >= self.peak:
             self.advance_all()  # so that completions that have ended do not count
         self.active[completion.id] = completion
@@ -81,7 +84,9 @@ class Completions:
             else:
                 scratch = Files(self._clock)  # no client can read the files that it makes
                 sources = Sources(scratch, scratch, history=history.earlier(completion.asked.messages))
-                completion.planned = said(compose(run, sources))
+                planned = said(compose(run, sources))
+                limit = completion.asked.token_limit if "cuts_answers" in self._quirks else None
+                completion.planned = cut(planned, limit)
         return completion.planned
 
     def _forget(self, completion: Completion, status: str) -> None:

@@ -55,13 +55,14 @@ def rounds(messages: Sequence[Message]) -> list[Round]:
     found: list[Round] = []
     for message in last_turn(messages):
         if isinstance(message, AssistantMessage):
-            calls = [
+            asked = [
                 ToolCall(call.function.name, call.function.arguments, call.id) for call in message.tool_calls or []
             ]
-            found.append(Round(0.0, calls, answered=0.0))
+            found.append(Round(0.0, asked, answered=0.0))
         elif isinstance(message, ToolMessage):
             # Ids may repeat, so each output goes to the first call with its id that has none.
-            waiting = (call for call in found[-1].calls if call.id == message.tool_call_id and call.output is None)
+            calls = found[-1].calls if found else []
+            waiting = (call for call in calls if call.id == message.tool_call_id and call.output is None)
             if call := next(waiting, None):
                 call.output = text(message)
     return found

@@ -78,5 +78,40 @@ def server_busy() -> ApiError:
     return ApiError(503, message, type="api_error")
 
 
+def unknown_name(name: str) -> ApiError:
+    """Returns Gemini's error for a field that it does not know."""
+    return ApiError(400, f'Invalid JSON payload received. Unknown name "{name}": Cannot find field.')
+
+
+def no_signature() -> ApiError:
+    """Returns Gemini's error for a call that is sent again without its signature."""
+    message = (
+        "Function call is missing a thought_signature in functionCall parts. This is required for tools to work "
+        "correctly, and missing thought_signature may lead to degraded model performance."
+    )
+    return ApiError(400, message)
+
+
+def no_image_url() -> ApiError:
+    """Returns Ollama's error for an image that is no data URL."""
+    return ApiError(400, "invalid image input")
+
+
+def no_images() -> ApiError:
+    """Returns llama.cpp's error for an image if its model reads text alone."""
+    hint = "hint: if this is unexpected, you may need to provide the mmproj"
+    return ApiError(500, f"image input is not supported - {hint}", type="server_error")
+
+
+def loading() -> ApiError:
+    """Returns llama.cpp's error while it loads its model."""
+    return ApiError(503, "Loading model", type="unavailable_error")
+
+
+def no_auto_tools() -> ApiError:
+    """Returns vLLM's error for tools if it was started without a parser for them."""
+    return ApiError(400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set')
+
+
 def no_model(id: str) -> ApiError:
     return ApiError(404, f"The model '{id}' does not exist", param="model", code="model_not_found")

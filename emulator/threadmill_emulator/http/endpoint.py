@@ -12,10 +12,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from threadmill_emulator.errors.api_error import ApiError, no_beta, no_key, no_url, not_json, wrong_key, wrong_method
+from threadmill_emulator.errors.api_error import ApiError, no_beta, no_key, not_json, wrong_key, wrong_method
+from threadmill_emulator.errors.forms import Form, form_of
 from threadmill_emulator.errors.refusals import Parsed, parse
 from threadmill_emulator.http.abort import hang_up
 from threadmill_emulator.http.emulator import Emulator
+from threadmill_emulator.http.refused import no_route, refused
 from threadmill_emulator.limits.account import Account
 from threadmill_emulator.state.server_state import ServerState
 
@@ -39,8 +41,9 @@ class Call:
         return self.emulator.state
 
     @property
-    def is_fastapi(self) -> bool:
-        return "detail_errors" in self.emulator.options.extras
+    def form(self) -> Form:
+        """The form of the server's errors."""
+        return form_of(self.emulator.options.extras)
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -76,9 +79,11 @@ class Call:
         except ValueError:
             raise not_json() from None
 
-    def body(self, model: type[Parsed]) -> Parsed:
+    def body(self, model: type[Parsed], *, ignores_unknown: bool = False) -> Parsed:
+        """`ignores_unknown`: fields that the model does not have are ignored."""
         takes_data_urls = self.request.scope["root_path"] == DAVINCI_PATH or self.emulator.options.data_urls
-        return parse(model, self.json(), context={"data_urls": takes_data_urls})
+        context = {"data_urls": takes_data_urls}
+        return parse(model, self.json(), context, ignores_unknown=ignores_unknown)
 
 
 Reply = dict[str, Any] | Response
@@ -105,7 +110,7 @@ class Endpoint:
             await asyncio.sleep(emulator.options.latency_s)
         with call.ending:
             try:
-                response = await emulator.faults.around(self.name, lambda: self._once(call))
+                response = await emulator.faults.around(self.name, lambda: self._once(call), call.form)
             except ClientDisconnect:
                 return
             if response is None:
@@ -122,14 +127,15 @@ class Endpoint:
         return await emulator.replays.once(key, (call.request.url.path, call.data), lambda: self._answer(call))
 
     async def _answer(self, call: Call) -> Response:
+        if not call.emulator.options.serves(self.name):
+            return no_route(call.request.method, call.request.url.path, call.form)
         try:
             self._admit(call)
             reply = await self.handler(call)
         except ApiError as error:
             if error.status == 404 and call.request.path_params.get("thread_id") in call.state.plain_error_threads:
                 return PlainTextResponse("Internal Server Error", 500)
-            body = {"detail": error.message} if call.is_fastapi else error.body()
-            reply = JSONResponse(body, error.status, error.headers)
+            reply = refused(error, call.form)
         response = reply if isinstance(reply, Response) else JSONResponse(reply)
         if call.account:
             response.headers.update(call.emulator.limiter.headers(call.account, self.name))
@@ -137,8 +143,6 @@ class Endpoint:
 
     def _admit(self, call: Call) -> None:
         request = call.request
-        if not call.emulator.options.serves(self.name):
-            raise ApiError(404, "Not Found") if call.is_fastapi else no_url(request.method, request.url.path)
         if request.method == "DELETE" and "no_delete" in call.emulator.options.extras:
             raise wrong_method(request.method, request.url.path)
         wanted = call.emulator.options.api_key

@@ -86,6 +86,13 @@ class MessageToolCall(Body):
     id: str
     type: Literal["function"]
     function: CalledFunction
+    extra_content: dict[str, Any] | None = None  # Gemini's; `chat/checks.py` refuses it elsewhere
+
+    @property
+    def signature(self) -> object:
+        """Gemini's thought signature."""
+        google = (self.extra_content or {}).get("google")
+        return google.get("thought_signature") if isinstance(google, dict) else None
 
 
 class AssistantMessage(Body):

@@ -12,7 +12,6 @@ import pytest
 from threadmill import Client, FailureKind, JobState
 from threadmill.job.events import EventKind
 from threadmill_emulator.runs.replies import PNG
-from threadmill_emulator.scripting.profiles import PROFILES
 from threadmill_worker.admin.probe import probe
 
 pytestmark = [
@@ -52,7 +51,7 @@ def beat() -> str:
     return "beaten"
 
 
-@pytest.fixture(scope="module", params=PROFILES)
+@pytest.fixture(scope="module", params=ENDPOINTS)
 def server(request):
     return request.param
 

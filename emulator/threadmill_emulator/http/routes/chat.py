@@ -4,7 +4,8 @@ import asyncio
 
 from threadmill_emulator.chat.completion import Completion
 from threadmill_emulator.content.frames import Listener
-from threadmill_emulator.errors.api_error import no_streaming
+from threadmill_emulator.errors.api_error import ApiError, no_streaming
+from threadmill_emulator.errors.chat_api import loading, unknown_name
 from threadmill_emulator.http import estimates
 from threadmill_emulator.http.endpoint import Call, Reply, route
 from threadmill_emulator.http.streaming import EventStream
@@ -13,13 +14,15 @@ from threadmill_emulator.objects.completion_transcript import CompletionTranscri
 from threadmill_emulator.objects.completions import completion_object
 from threadmill_emulator.runs.failures import failure
 from threadmill_emulator.schemas.chat import CreateCompletion
+from threadmill_emulator.scripting.chat_quirks import IGNORED, UNKNOWN_NAMES
 
+CREATE = "chat.completions.create"  #: the name of the route
 #: How often a completion that hangs is looked at, in seconds.
 LOOK_S = 1.0
 
 
 async def create(call: Call) -> Reply:
-    body, completions = call.body(CreateCompletion), call.state.completions
+    body, completions = _taken(call), call.state.completions
     completions.check(body)
     if body.stream and not call.emulator.options.offers("streaming"):
         raise no_streaming()
@@ -34,6 +37,24 @@ async def create(call: Call) -> Reply:
     if completion.has_failed:
         raise failure(completion.run)
     return completion_object(completion)
+
+
+def _taken(call: Call) -> CreateCompletion:
+    """Returns the request without the fields that this server ignores."""
+    quirks = call.emulator.options.extras
+    if "loading_503" in quirks and call.state.stats.calls[CREATE] == 1:
+        raise loading()
+    refuses = "refuses_unknown_names" in quirks
+    try:
+        body = call.body(CreateCompletion, ignores_unknown="ignores_unknown_fields" in quirks)
+    except ApiError as error:
+        if refuses and error.code == "unknown_parameter":
+            raise unknown_name(error.param or "") from None
+        raise
+    for name in UNKNOWN_NAMES & body.model_fields_set if refuses else ():
+        raise unknown_name(name)
+    ignored = {name: None for quirk, names in IGNORED.items() if quirk in quirks for name in names}
+    return body.model_copy(update=ignored)
 
 
 async def _slot(call: Call) -> None:
@@ -64,7 +85,7 @@ def _streamed(call: Call, completion: Completion) -> EventStream:
 
 
 ROUTES = [
-    route("POST", "/chat/completions", "chat.completions.create", create, beta=False),
+    route("POST", "/chat/completions", CREATE, create, beta=False),
     # AzureOpenAI of the openai package names the deployment in the path, and the model in the body too.
-    route("POST", "/deployments/{deployment}/chat/completions", "chat.completions.create", create, beta=False),
+    route("POST", "/deployments/{deployment}/chat/completions", CREATE, create, beta=False),
 ]
