@@ -74,6 +74,26 @@ async def test_chat_completions_are_better_than_an_imitation_of_responses(emulat
         assert emulator.left() == {}
 
 
+#: What servers with Chat Completions alone have besides the defaults of the kind, or lack.
+CHAT_PROFILES = {
+    "vllm-chat": {"max_completion_tokens": True},
+    "llama.cpp": {"max_completion_tokens": True, "data_urls": False},
+    "ollama-chat": {},
+    "gemini": {"max_completion_tokens": True},
+    "anthropic": {"max_completion_tokens": True, "json_schema": False},
+}
+
+
+@pytest.mark.parametrize("like", CHAT_PROFILES)
+async def test_the_chat_completions_of_a_server_are_described(emulate, like):
+    with emulate(like=like) as emulator:
+        found = await discover(f"{emulator.url}/v1", model="emulator-1")
+
+        assert (found.wires, found.warnings) == (("chat",), ())
+        assert table(found).get("supports", {}) == CHAT_PROFILES[like]
+        assert (found.has("streaming"), found.has("stream_usage")) == (True, True)
+
+
 async def test_a_function_is_called_by_a_model_that_can(emulator):
     found = await discover(emulator.base_url, model="emulator-tools")
     assert found.has("tools") is True
