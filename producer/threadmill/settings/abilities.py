@@ -4,11 +4,14 @@ from threadmill.errors import InvalidJob
 from threadmill.job.lanes import window_of
 from threadmill.job.message import is_data_url, is_path, is_upload, label
 from threadmill.job.prompt import PromptJob
+from threadmill.settings.chat_abilities import check_chat
 from threadmill.settings.endpoint import Endpoint
 
 
 def check_abilities(name: str, endpoint: Endpoint, job: PromptJob) -> None:
     """Raises InvalidJob if the endpoint cannot run the job. `name`: the endpoint's."""
+    if endpoint.wire == "chat":
+        check_chat(name, job)
     _check_lane(name, endpoint, job)
     _check_tier_and_seed(name, endpoint, job)
     if endpoint.wire == "responses":
@@ -20,10 +23,15 @@ def check_abilities(name: str, endpoint: Endpoint, job: PromptJob) -> None:
 def _check_lane(name: str, endpoint: Endpoint, job: PromptJob) -> None:
     if job.lane is None:
         return
-    if endpoint.wire != "responses":
+    if endpoint.has_assistants:
         raise InvalidJob(
             f"`lane`: endpoint {name!r} speaks the Assistants API, which has no cheaper lanes; "
             "leave it out, or name an endpoint of kind `responses`"
+        )
+    if job.lane == "batch" and not endpoint.supports.batches and endpoint.lane_fallback == "none":
+        raise InvalidJob(
+            f"`lane`: endpoint {name!r} has no batches; leave it out, or set batches = true in "
+            f"[endpoints.{name}.supports] if its server has POST /batches"
         )
     if window_of(job.lane) is not None and not endpoint.supports.background and endpoint.lane_fallback == "none":
         raise InvalidJob(

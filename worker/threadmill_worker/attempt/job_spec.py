@@ -79,6 +79,12 @@ class JobResolver:
         if job.thread is None or endpoint.has_assistants:
             return None
         kept = await self._job_store.kept_thread(name, job.thread)
+        if endpoint.wire == "chat" and (kept is None or kept.transcript is None):
+            message = (
+                f"the messages of thread {job.thread} are not in Redis: no job has kept it at endpoint {name!r}, or it "
+                "has expired; send the earlier messages with the job (`messages`), with keep_thread for a new thread"
+            )
+            raise NotServed(FailureKind.REJECTED, message, retryable=False)
         if kept is not None and kept.latest == "" and kept.transcript is None:
             raise NotServed(FailureKind.UNSUPPORTED, no_context().message, retryable=False)
         return kept

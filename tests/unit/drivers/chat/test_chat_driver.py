@@ -251,16 +251,29 @@ async def test_an_answer_larger_than_the_limit_is_not_read():
         (httpx2.Response(200, text="<html>"), Untraceable()),
         (httpx2.Response(504, text="<html>"), Untraceable()),
         (httpx2.Response(502, text="<html>"), Untraceable()),
-        (refusal("out of memory", 500), NothingFound()),
-        (refusal("Loading model", 503), NothingFound()),
     ],
 )
-async def test_a_call_is_lost_only_if_the_server_itself_did_not_answer(reply, found):
+async def test_a_call_is_lost_if_the_server_itself_did_not_answer(reply, found):
     driver = Server(reply).driver()
 
     assert isinstance(await driver.do(StartRun(1), PROGRESS), Unknown)
     assert await driver.do(Resolve(Intent.START_RUN), PROGRESS) == found
     assert await driver.do(Resolve(Intent.SUBMIT_OUTPUTS), PROGRESS) == found
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "is_busy", "is_waited_for"),
+    [
+        (500, {}, False, False),
+        (503, {}, True, False),  # a proxy says the same of a server that is down
+        (503, {"retry-after": "5"}, True, True),
+        (529, {"retry-after": "5"}, True, True),
+    ],
+)
+async def test_a_call_that_the_server_ended_with_an_error_is_over(status, headers, is_busy, is_waited_for):
+    seen = await Server(httpx2.Response(status, text="Sorry", headers=headers)).driver().do(StartRun(1), PROGRESS)
+    assert isinstance(seen, NotSent)
+    assert (seen.is_refusal, seen.is_waited_for) == (is_busy, is_waited_for)
 
 
 async def test_a_lost_call_is_repeated_with_its_key():

@@ -40,9 +40,11 @@ from threadmill_worker.lifecycle.observations import (
     Gone,
     MessageAdded,
     NothingFound,
+    NotSent,
     Observation,
     RunObservation,
     ThreadCreated,
+    Unknown,
     Unresolved,
     Untraceable,
 )
@@ -52,7 +54,7 @@ from threadmill_worker.live import EventBuffer
 
 log = structlog.get_logger(__name__)
 
-#: Statuses of a proxy that got no reply in time: the server behind it may still have worked.
+#: Statuses of a proxy that got no reply from the server behind it, which may still be at work.
 _OF_A_PROXY = frozenset({502, 504, 520, 522, 524})
 
 
@@ -65,7 +67,6 @@ class ChatDriver(WireDriver):
         super().__init__(connection, spec, buffer)
         self._requests = Requests(spec, connection.endpoint)
         self._left_out = connection.left_out
-        self._was_answered = False  #: whether the reply to the last call was an error of the server itself
 
     async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
         return await self._requests.thread_state(progress, answer)
@@ -73,9 +74,9 @@ class ChatDriver(WireDriver):
     def _call_error(self, error: Exception, action: RemoteAction, progress: Progress) -> CallError:
         if not isinstance(action, StartRun | SubmitOutputs):
             return super()._call_error(error, action, progress)
-        status = error.status_code if isinstance(error, openai.APIStatusError) else None
-        self._was_answered = status is not None and status not in _OF_A_PROXY
-        return in_lane(call_error_of(error, Target.FIRST_RUN), error, progress.requested_lane)
+        call_error = in_lane(call_error_of(error, Target.FIRST_RUN), error, progress.requested_lane)
+        was_answered = isinstance(error, openai.APIStatusError) and error.status_code not in _OF_A_PROXY
+        return _over(call_error) if was_answered else call_error
 
     async def _do_on_thread(self, action: ThreadAction, progress: Progress) -> Observation:
         match action:
@@ -102,9 +103,7 @@ class ChatDriver(WireDriver):
         return NothingFound()  # messages are part of the run's request
 
     async def _find_run(self, progress: Progress) -> Observation:
-        """Nothing of a call can be found. It is lost unless the server answered, or answers a repetition alike."""
-        if self._was_answered:
-            return NothingFound()
+        """Nothing of a call can be found. It is lost, unless the server answers a repetition with the first reply."""
         can_repeat = self._endpoint.supports.idempotency_keys and progress.outcome is None
         return Unresolved() if can_repeat else Untraceable()
 
@@ -113,7 +112,6 @@ class ChatDriver(WireDriver):
 
     async def _ask(self, name: str, progress: Progress) -> RunObservation:
         """Makes the call of a run or of a round. Fields that the server refuses are left out, now and later."""
-        self._was_answered = False
         messages = await self._requests.messages(progress)
         time_note = current_time_note(self._endpoint, progress.pending.sent_at if progress.pending else None)
         known = left_out = self._left_out.get(self._spec.model, frozenset())
@@ -156,6 +154,15 @@ class ChatDriver(WireDriver):
             return {}
         parts = (f"{self._spec.tag}/{name}@{progress.pending.sent_at:.3f}", *sorted(left_out))
         return {"Idempotency-Key": "/".join(parts)}
+
+
+def _over(call_error: CallError) -> CallError:
+    """Returns the error with which the server itself ended a call: nothing of the call is left."""
+    if not isinstance(call_error, Unknown):
+        return call_error
+    reason, kind, retry_after_s = call_error.reason, call_error.kind, call_error.retry_after_s
+    is_busy = call_error.overloaded
+    return NotSent(reason, kind, retry_after_s, overloaded=is_busy, may_be_down=retry_after_s is None)
 
 
 def _foreign() -> Gone:
