@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -206,7 +207,13 @@ async def test_many_run_at_a_time(server: Running):
         calls = (client.chat.completions.create(model="m", messages=[user("[[run_s=1]] x")]) for _ in range(20))
         await asyncio.gather(*calls)
     seen = await asyncio.to_thread(stats, server)
-    assert seen["completions"] == {"created": 20, "active": 0, "peak": 20, "by_status": {"completed": 20}}
+    assert seen["completions"] == {
+        "created": 20,
+        "active": 0,
+        "peak": 20,
+        "most_alike": 20,
+        "by_status": {"completed": 20},
+    }
     assert seen["calls"] == {"chat.completions.create": 20}
 
 
@@ -250,3 +257,11 @@ def test_a_lost_reply(client: OpenAI, server: Running):
         asked(client, user("x"))
     assert asked(client, user("x")).choices
     assert stats(server)["completions"]["by_status"] == {"completed": 2}
+
+
+def test_a_reset_ends_no_call(client: OpenAI, server: Running):
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(answered, client, user("[[run_s=0.5]] x"))
+        until(lambda: stats(server)["completions"]["active"])
+        server.emulator.reset()
+        assert call.result(20).finish_reason == "stop"
