@@ -43,6 +43,8 @@ class Server:
             )
         for each in found.notes:
             self._note(f"note  {each}")
+        for each in found.warnings:
+            self._note(f"warn  {each}")
         return found
 
     def _note_finding(self, finding: "Finding") -> None:
@@ -86,11 +88,11 @@ def doctor_of_url(
 
 
 class Comparison(NamedTuple):
-    """What the server of an endpoint offers. `warnings`: what it lacks; `unused`: the rest."""
+    """What the server of an endpoint offers, and how the settings differ from it."""
 
     offered: str
-    warnings: list[str]
-    unused: list[str]
+    warnings: list[str]  #: what the server lacks
+    remarks: list[str]  #: what the settings do not use, and what was not tried
 
 
 def compare(settings: Settings, name: str, *, prompts: bool, limit_s: float) -> Comparison:
@@ -106,6 +108,6 @@ def compare(settings: Settings, name: str, *, prompts: bool, limit_s: float) -> 
         different = differences(found, name, endpoint)
     return Comparison(
         f"the server offers {', '.join(each.meaning for each in found.findings if each.has)}",
-        [*(each.text for each in different if each.is_lacking), *found.notes],
-        [each.text for each in different if not each.is_lacking],
+        [*(each.text for each in different if each.is_lacking), *found.warnings],
+        [*(each.text for each in different if not each.is_lacking), *found.notes],
     )

@@ -229,7 +229,7 @@ def _offers(name: str, settings: Settings, prompts_s: float | None) -> Iterator[
     yield Finding("server", True, found.offered)
     for each in found.warnings:
         yield Finding("server", True, each, warning=True)
-    for each in found.unused:
+    for each in found.remarks:
         yield Finding("server", True, each)
 
 

@@ -74,6 +74,26 @@ async def test_chat_completions_are_better_than_an_imitation_of_responses(emulat
         assert emulator.left() == {}
 
 
+#: What servers with Chat Completions alone have besides the defaults of the kind, or lack.
+CHAT_PROFILES = {
+    "vllm-chat": {"max_completion_tokens": True},
+    "llama.cpp": {"max_completion_tokens": True, "data_urls": False},
+    "ollama-chat": {},
+    "gemini": {"max_completion_tokens": True},
+    "anthropic": {"max_completion_tokens": True, "json_schema": False},
+}
+
+
+@pytest.mark.parametrize("like", CHAT_PROFILES)
+async def test_the_chat_completions_of_a_server_are_described(emulate, like):
+    with emulate(like=like) as emulator:
+        found = await discover(f"{emulator.url}/v1", model="emulator-1")
+
+        assert (found.wires, found.warnings) == (("chat",), ())
+        assert table(found).get("supports", {}) == CHAT_PROFILES[like]
+        assert (found.has("streaming"), found.has("stream_usage")) == (True, True)
+
+
 async def test_a_function_is_called_by_a_model_that_can(emulator):
     found = await discover(emulator.base_url, model="emulator-tools")
     assert found.has("tools") is True
@@ -187,25 +207,25 @@ FEATURES = ("streaming", "stream_usage", "tools", "json_schema", "data_urls", "m
 @pytest.mark.parametrize(
     ("quirks", "lacking"),
     [
-        ({}, set()),
-        ({"refuses": ["max_completion_tokens"]}, {"max_completion_tokens"}),
-        ({"ignores": ["max_completion_tokens"]}, {"max_completion_tokens"}),
-        ({"ignores": ["max_completion_tokens", "max_tokens"]}, {"max_completion_tokens"}),
-        ({"refuses": ["stream_options"]}, {"stream_usage"}),
-        ({"ignores": ["stream_options"]}, {"stream_usage"}),
-        ({"ignores": ["stream"]}, {"streaming", "stream_usage"}),
-        ({"refuses": ["tools"]}, {"tools"}),
-        ({"refuses": ["response_format"]}, {"json_schema"}),
-        ({"ignores": ["response_format"]}, {"json_schema"}),
+        ({}, []),
+        ({"refuses": ["max_completion_tokens"]}, ["max_completion_tokens"]),
+        ({"ignores": ["max_completion_tokens"]}, ["max_completion_tokens"]),
+        ({"ignores": ["max_completion_tokens", "max_tokens"]}, ["max_completion_tokens"]),
+        ({"refuses": ["stream_options"]}, ["stream_usage"]),
+        ({"ignores": ["stream_options"]}, ["stream_usage"]),
+        ({"ignores": ["stream"]}, ["streaming", "stream_usage"]),
+        ({"refuses": ["tools"]}, ["tools"]),
+        ({"refuses": ["response_format"]}, ["json_schema"]),
+        ({"ignores": ["response_format"]}, ["json_schema"]),
     ],
-    ids=str,
+    ids=repr,
 )
 async def test_a_server_of_chat_completions_is_described(serve, quirks, lacking):
     chat = Chat(**quirks)
     found = await discover(serve(chat.app))
 
     assert (found.wire, found.wires, table(found)["kind"], table(found)["model"]) == ("chat", ("chat",), "chat", "m")
-    assert {each for each in FEATURES if not found.has(each)} == lacking
+    assert [each for each in FEATURES if not found.has(each)] == lacking
     assert found.has("batches") is False
     limits = {
         next(each for each in ("max_completion_tokens", "max_tokens") if each in body) for body in chat.bodies[2:]
@@ -221,14 +241,14 @@ async def test_with_several_models_one_has_to_be_named(serve):
     assert (found.model, chat.bodies) == (None, [])
     assert "name one: a, b" in found.notes[-1]
     assert (await discover(url, model="b")).has("streaming") is True
-    assert "does not list the model 'c'" in (await discover(url, model="c")).notes[-1]
+    assert "does not list the model 'c'" in (await discover(url, model="c")).warnings[0]
 
 
 async def test_a_prompt_without_an_answer_is_told(serve):
     found = await discover(serve(Chat(refuses=["messages"]).app))
 
     assert found.wire == "chat"
-    assert found.notes[-1].endswith("with model 'm': 400 Unrecognized request argument: messages")
+    assert found.warnings[-1].endswith("with model 'm': 400 Unrecognized request argument: messages")
 
 
 async def test_a_server_that_answers_unknown_threads_500_is_known_by_a_thread(serve):
@@ -264,7 +284,7 @@ async def test_a_prompt_that_is_not_answered_in_time_costs_no_other_finding(serv
     found = await discover(serve(chat.app), limit_s=3)
 
     assert (found.wire, found.has("models")) == ("chat", True)
-    assert found.notes[-1].endswith("features were not tried: no complete reply in 3 s")
+    assert found.warnings[-1].endswith("features were not tried: no complete reply in 3 s")
 
 
 def everywhere(reply):

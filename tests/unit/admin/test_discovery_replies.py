@@ -83,6 +83,7 @@ def test_a_schema_is_kept_if_the_answer_has_its_form(reply, keeps):
         (chat(content="It is sunny."), None),
         (Reply(400, '{"message": "\\"auto\\" tool choice requires --enable-auto-tool-choice"}'), False),
         (Reply(500, "tools"), None),
+        (Reply(500, '{"error": {"message": "tools are not supported by this model"}}'), False),
     ],
 )
 def test_a_function_is_called_or_refused(reply, calls):

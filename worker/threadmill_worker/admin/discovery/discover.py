@@ -87,17 +87,17 @@ async def _explored(
         asker.add(each)
     models = await find_models(asker)
     given = model or usual_model(models)
-    notes = (*notes, *_unlisted(model, models))
+    warnings = _unlisted(model, models)
     try:
         chosen, trouble = await _asked(asker, given if prompts else None, wire)
     except Unreached as error:
         chosen, trouble = wire or best_wire(asker.findings), str(error)
     if trouble:
-        notes = (*notes, f"no prompt was answered, so features were not tried: {trouble}")
+        warnings = (*warnings, f"no prompt was answered, so features were not tried: {trouble}")
     elif prompts and given is None and chosen != "assistants":
         shown = f": {', '.join(models[:_SHOWN_MODELS])}" if models else ""
         notes = (*notes, f"no prompt was sent, because the server has several models or lists none; name one{shown}")
-    return Discovery(base_url, chosen, tuple(asker.findings), models, given, notes)
+    return Discovery(base_url, chosen, tuple(asker.findings), models, given, notes, warnings)
 
 
 async def _asked(asker: Asker, model: str | None, wire: Wire | None) -> tuple[Wire, str | None]:

@@ -1,7 +1,7 @@
 """What a check of a server found out, and how. PURE."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from threadmill.settings.endpoint import Wire
@@ -70,7 +70,8 @@ class Discovery:
     findings: tuple[Finding, ...] = ()
     models: tuple[str, ...] = ()
     model: str | None = None  #: the one that was named, or the only one
-    notes: tuple[str, ...] = field(default=())  #: what else the user should know
+    notes: tuple[str, ...] = ()  #: what else the user should know
+    warnings: tuple[str, ...] = ()  #: what jobs will stumble over
 
     def has(self, feature: str) -> bool | None:
         found = self.of(feature)

@@ -49,7 +49,7 @@ async def find_apis(asker: Asker) -> tuple[list[Finding], list[Reply]]:
             if has and _alike(reply, path, elsewhere[method]):
                 has = False
             if has or (method, path) == question.requests[-1]:
-                findings.append(Finding(question.feature, has, f"{method} {path}: {said(reply)}"))
+                findings.append(Finding(question.feature, has, f"{_shown(method, path)}: {said(reply)}"))
                 break
     if findings[-1].has is None and replies[-1].status >= 500:
         findings[-1] = await _make_thread(asker)
@@ -91,7 +91,11 @@ async def find_lists(asker: Asker, wire: str) -> None:
 async def _find(asker: Asker, feature: str, method: str, path: str) -> None:
     reply = await asker.ask_quietly(method, path, {})
     has = has_path(method, path, reply.status, reply.text) if reply else None
-    asker.find(feature, has, f"{method} {path}: {_of(reply)}")
+    asker.find(feature, has, f"{_shown(method, path)}: {_of(reply)}")
+
+
+def _shown(method: str, path: str) -> str:
+    return f"GET {path}" if method == "GET" else f"empty POST {path}"
 
 
 def _of(reply: Reply | None) -> str:

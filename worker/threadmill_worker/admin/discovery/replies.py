@@ -18,6 +18,9 @@ ANSWER = "colour"
 #: Statuses of a server that cannot answer now, which say nothing about its features.
 _NOT_NOW = frozenset({408, 409, 425, 429}) | UNAUTHORISED
 
+#: Words of a refusal, which llama.cpp sends with status 500 for images, and LiteLLM for parameters.
+_UNSUPPORTED = re.compile(r"\bnot supported\b|\bunsupported\b|\b(?:does not|doesn't) support\b", re.IGNORECASE)
+
 #: OpenAI's Chat Completions refuses a request whose limit a reasoning model has used up before it wrote anything.
 _CUT = "output limit was reached"
 
@@ -40,8 +43,8 @@ def accepts(reply: Reply) -> bool | None:
     """Whether the server accepts what a request contains; None: it cannot say now."""
     if is_answered(reply):
         return True
-    is_open = reply.status >= 500 or reply.status in _NOT_NOW or reply.status == 200 or is_cut(reply)
-    return None if is_open else False
+    is_broken = reply.status >= 500 and not _UNSUPPORTED.search(reply.text)
+    return None if is_broken or reply.status in _NOT_NOW or reply.status == 200 or is_cut(reply) else False
 
 
 def names(reply: Reply, field: str) -> bool:

@@ -14,7 +14,7 @@ from threadmill_worker.admin.discovery.findings import Discovery, Finding
 _COLUMN = 40
 
 #: How many models a comment names.
-_SHOWN_MODELS = 8
+_SHOWN_MODELS = 5
 
 _DAVINCI = "://prod.dvcbot.net"
 
