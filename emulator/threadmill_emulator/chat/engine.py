@@ -46,6 +46,7 @@ class Completions:
         self.active[completion.id] = completion
         self.created += 1
         self.peak = max(self.peak, len(self.active))
+        self._stats.asked[hash(repr(body.messages))] += 1
         self._stats.outputs.update(history.new_outputs(body.messages))
         return completion
 

@@ -48,6 +48,7 @@ def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> di
             "created": completions.created,
             "active": len(completions.active),
             "peak": completions.peak,
+            "most_alike": max(counts.asked.values(), default=0),
             "by_status": _by_status(counts.completions, (each.run.status for each in completions.active.values())),
         },
         "tool_outputs": counts.outputs_summary(),

@@ -18,6 +18,7 @@ class Stats:
     ended: Counter[str] = field(default_factory=Counter)  #: runs by last status; "deleted" with their thread
     responses: Counter[str] = field(default_factory=Counter)  #: ended responses, by last status
     completions: Counter[str] = field(default_factory=Counter)  #: ended chat completions, by last status of their run
+    asked: Counter[int] = field(default_factory=Counter)  #: chat completions, by the hash of their messages
     plugin_calls: Counter[str] = field(default_factory=Counter)  #: by function name
     outputs: Counter[str] = field(default_factory=Counter)  #: tool outputs taken, by call id
     completed: list[dict[str, str]] = field(default_factory=list)  #: the metadata of each completed run and response

@@ -206,7 +206,13 @@ async def test_many_run_at_a_time(server: Running):
         calls = (client.chat.completions.create(model="m", messages=[user("[[run_s=1]] x")]) for _ in range(20))
         await asyncio.gather(*calls)
     seen = await asyncio.to_thread(stats, server)
-    assert seen["completions"] == {"created": 20, "active": 0, "peak": 20, "by_status": {"completed": 20}}
+    assert seen["completions"] == {
+        "created": 20,
+        "active": 0,
+        "peak": 20,
+        "most_alike": 20,
+        "by_status": {"completed": 20},
+    }
     assert seen["calls"] == {"chat.completions.create": 20}
 
 
