@@ -96,7 +96,7 @@ async def test_a_deadline_closes_the_connection(worker, emulator, until):
     result = await worker.run("[[run_s=60]]Well?", timeout_s=0.8)
 
     assert (result.failure.kind, result.lost_runs) == (FailureKind.OVERDUE, 1)
-    await asyncio.to_thread(until, lambda: emulator.left() == {})
+    await asyncio.to_thread(until, lambda: emulator.stats()["completions"]["by_status"] == {"hung_up": 1})
 
 
 @pytest.mark.endpoint(run_limit_s=0.5, request_timeout_s=0.4, unreachable_limit_s=0.1)
@@ -116,7 +116,7 @@ async def test_a_cancel_closes_the_connection_at_once(worker, emulator, until):
     result = await running
 
     assert (result.state, result.calls) == (JobState.CANCELLED, 1)
-    await asyncio.to_thread(until, lambda: emulator.left() == {})
+    await asyncio.to_thread(until, lambda: emulator.stats()["completions"]["by_status"] == {"hung_up": 1})
 
 
 @TOOLS
