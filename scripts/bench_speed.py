@@ -23,6 +23,7 @@ from speed.size import FULL, QUICK, Size
 CASES: Mapping[str, Callable[[Size], Case]] = {
     "instant": job_cases.instant,
     "responses": job_cases.responses,
+    "chat": job_cases.chat,
     "long": job_cases.long,
     "late": job_cases.late,
     "processes": job_cases.processes,

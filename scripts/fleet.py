@@ -26,6 +26,7 @@ ENDPOINT = "server"
 WIRES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "assistants": ("/v1", {"kind": "assistants", "assistant": "asst_emulator"}),
     "responses": ("/v1", {"kind": "responses", "model": "emulator-1"}),
+    "chat": ("/v1", {"kind": "chat", "model": "emulator-1", "max_connections": 1000}),
 }
 _KEY = "MEASURED_SERVER_KEY"
 _WARM, _WARM_KEY, _WARM_JOBS = "warm", "WARM_SERVER_KEY", 40

@@ -69,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "settings(**fields): fields of this test's settings")
     config.addinivalue_line("markers", "endpoint(**fields): fields of this test's endpoint `emulator`")
     config.addinivalue_line("markers", "emulated(**options): options of this test's emulator")
+    config.addinivalue_line("markers", "all_wires: also on Chat Completions, in tests that compare the other two wires")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,6 +20,8 @@ WIRES: dict[str, dict[str, Any]] = {
     "assistants": {},
     "responses": {"wire": "responses", "model": "emulator-1", "assistant": None},
 }
+#: The same for Chat Completions.
+CHAT: dict[str, Any] = {"wire": "chat", "model": "emulator-1", "assistant": None}
 
 _KINDS = ("threads", "responses", "conversations", "containers", "files", "vector_stores")
 
@@ -72,9 +74,9 @@ class Emulated:
         return self.stats()["threads"]["alive"]
 
     def created(self) -> int:
-        """How many runs and responses were created."""
+        """How many runs, responses and chat completions were created."""
         stats = self.stats()
-        return stats["runs"]["created"] + stats["responses"]["created"]
+        return sum(stats[kind]["created"] for kind in ("runs", "responses", "completions"))
 
     def tool_outputs(self) -> list[str]:
         """The outputs that were submitted, of all rounds."""

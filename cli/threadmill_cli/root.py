@@ -48,9 +48,14 @@ PANELS = {
         ),
     },
     "Set up": {
+        "init": Later(
+            "init",
+            "Ask for a server's URL and the variable with its key, find out what it offers, and write the settings "
+            "for it.",
+        ),
         "doctor": Later(
             "doctor",
-            "Check settings, Redis, endpoint and workers, then send one prompt and wait for its answer.",
+            "Check all that a job needs, and send one prompt; or find out what the server at a URL offers.",
         ),
         "config": Later("config", "Show the settings."),
         "assistants": Later("assistants.group", "Manage a server's assistants."),

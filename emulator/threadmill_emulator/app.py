@@ -11,10 +11,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from threadmill_emulator.errors.api_error import ApiError, no_url, wrong_method
+from threadmill_emulator.errors.api_error import ApiError, wrong_method
+from threadmill_emulator.errors.forms import form_of
 from threadmill_emulator.http import control
 from threadmill_emulator.http.emulator import Emulator
 from threadmill_emulator.http.endpoint import AZURE_PATH, AZURE_V1_PATH, DAVINCI_PATH
+from threadmill_emulator.http.refused import no_route
 from threadmill_emulator.http.routes import API
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.scripting.options import Options
@@ -40,14 +42,11 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     method, path = request.method, request.url.path
-    match error.status_code:
-        case 404:
-            refusal = no_url(method, path)
-        case 405:
-            refusal = wrong_method(method, path)
-        case status:
-            refusal = ApiError(status, error.detail)
-    return JSONResponse(refusal.body(), refusal.status, error.headers)
+    form = form_of(request.app.state.emulator.options.extras)
+    if error.status_code == 404:
+        return no_route(method, path, form)
+    refusal = wrong_method(method, path) if error.status_code == 405 else ApiError(error.status_code, error.detail)
+    return JSONResponse(form.body(refusal), refusal.status, error.headers)
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -5,7 +5,12 @@ import secrets
 
 
 def new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(12)}"
+    return f"{prefix}_{new_key()}"
+
+
+def new_key() -> str:
+    """Returns the end of an id."""
+    return secrets.token_hex(12)
 
 
 def is_made(id: str, prefix: str) -> bool:
@@ -14,4 +19,4 @@ def is_made(id: str, prefix: str) -> bool:
 
 
 def new_file_id() -> str:
-    return f"file-{secrets.token_hex(12)}"
+    return f"file-{new_key()}"

@@ -29,6 +29,13 @@ def responses(size: Size) -> Case:
     yield from _against_script("instant responses", outcomes, rate=0.8, cpu=1.5)
 
 
+def chat(size: Size) -> Case:
+    """Calls that are answered at once, 200 in flight, on Chat Completions."""
+    outcomes = outcomes_of(Load(size.instant, 200, wire="chat"), size.rounds, US_AND_SCRIPT)
+    yield from figures("chat", outcomes)
+    yield from _against_script("instant completions", outcomes, rate=0.8, cpu=1.5)
+
+
 def long(size: Size) -> Case:
     """Runs of 5 s, 500 in flight: 100 jobs/s if nothing costs time."""
     outcomes = outcomes_of(Load(size.long, 500, run_s=5), size.rounds, everybody())

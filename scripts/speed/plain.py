@@ -38,9 +38,17 @@ async def ask_responses(client: AsyncOpenAI, prompt: str) -> float:
     return late_s
 
 
+async def ask_chat(client: AsyncOpenAI, prompt: str) -> float:
+    completion = await client.chat.completions.create(
+        model="emulator-1", messages=[{"role": "user", "content": prompt}]
+    )
+    return time.time() - ended_at(completion.choices[0].message.content or "")
+
+
 ASK: Mapping[str, Callable[[AsyncOpenAI, str], Awaitable[float]]] = {
     "assistants": ask_assistant,
     "responses": ask_responses,
+    "chat": ask_chat,
 }
 
 

@@ -132,6 +132,21 @@ def _output(response_id: str, done_at: float) -> dict[str, Any]:
     }
 
 
+def completion(completion_id: str, created_at: float, done_at: float) -> dict[str, Any]:
+    """`done_at`: when it is sent, which is when its run has ended."""
+    message: dict[str, Any] = {"role": "assistant", "content": answer(done_at), "refusal": None, "annotations": []}
+    return {
+        "id": completion_id,
+        "object": "chat.completion",
+        "created": int(created_at),
+        "model": "emulator-1",
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 230, "completion_tokens": 240, "total_tokens": 470},
+        "service_tier": "default",
+        "system_fingerprint": None,
+    }
+
+
 def deleted(object_id: str, kind: str) -> dict[str, Any]:
     return {"id": object_id, "object": f"{kind}.deleted", "deleted": True}
 

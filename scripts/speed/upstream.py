@@ -1,4 +1,4 @@
-"""A server for benchmarks: the routes of both APIs that a plain job needs, at a few dozen microseconds a call.
+"""A server for benchmarks: the routes of each API that a plain job needs, at a few dozen microseconds a call.
 
 The emulator checks each request and costs as much CPU time as a worker; on a small machine it would be measured, too.
 This server trusts its callers. `[[run_s=5]]` in a prompt says how long its run takes, as on the emulator.
@@ -17,12 +17,18 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from speed import replies
 
 _RUN_S = re.compile(rb"\[\[run_s=([\d.]+)")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+class Reply(NamedTuple):
+    status: int
+    body: dict[str, Any]
+    at: float = 0.0  #: when it is sent; earlier times mean at once
 
 
 @dataclass
@@ -49,15 +55,15 @@ class Upstream:
     _number: int = 0
     _random: random.Random = field(default_factory=lambda: random.Random(1))
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """Returns the status and the body of the reply to a request."""
+    def answer(self, method: str, path: str, body: bytes) -> Reply:
+        """Returns the reply to a request."""
         if path.startswith("/_"):
-            return 200, self._control(path)
+            return Reply(200, self._control(path))
         for name, (of_method, pattern, reply) in ROUTES.items():
             if method == of_method and (match := pattern.fullmatch(path)):
                 self.calls[name] += 1
-                return reply(self, body, *match.groups())
-        return 404, replies.error(404, f"the benchmark's server has no route {method} {path}")
+                return Reply(*reply(self, body, *match.groups()))
+        return Reply(404, replies.error(404, f"the benchmark's server has no route {method} {path}"))
 
     def _control(self, path: str) -> dict[str, Any]:
         if path == "/_reset":
@@ -110,14 +116,22 @@ class Upstream:
             return _unknown(response_id)
         return 200, replies.deleted(response_id, "response")
 
+    def create_completion(self, body: bytes) -> Reply:
+        """The reply comes when the run has ended. Nothing is kept."""
+        now = time.time()
+        ends_at = now + self._takes_s(_seconds(body))
+        return Reply(200, replies.completion(self._new_id("chatcmpl"), now, ends_at), ends_at)
+
     def _start(self, kind: str, thread_id: str, run_s: float, body: bytes) -> Run:
         """A thread has one run, whose id it determines."""
         run_id = thread_id.replace("thread_", f"{kind}_") or self._new_id(kind)
-        takes_s = run_s * self._random.uniform(1 - self.spread, 1 + self.spread)
         now = time.time()
-        run = Run(run_id, thread_id, now, now + takes_s, json.loads(body).get("metadata") or {})
+        run = Run(run_id, thread_id, now, now + self._takes_s(run_s), json.loads(body).get("metadata") or {})
         self._runs[run_id] = run
         return run
+
+    def _takes_s(self, run_s: float) -> float:
+        return run_s * self._random.uniform(1 - self.spread, 1 + self.spread)
 
     def _new_id(self, kind: str) -> str:
         self._number += 1
@@ -134,7 +148,7 @@ def _unknown(object_id: str) -> tuple[int, dict[str, Any]]:
     return 404, replies.error(404, f"there is no object {object_id!r}")
 
 
-Route = tuple[str, re.Pattern[str], Callable[..., tuple[int, dict[str, Any]]]]
+Route = tuple[str, re.Pattern[str], Callable[..., tuple[int, dict[str, Any]] | Reply]]
 ROUTES: Mapping[str, Route] = {
     "runs.retrieve": ("GET", re.compile(r"/v1/threads/(\w+)/runs/(\w+)"), Upstream.retrieve_run),
     "responses.retrieve": ("GET", re.compile(r"/v1/responses/(\w+)"), Upstream.retrieve_response),
@@ -144,6 +158,7 @@ ROUTES: Mapping[str, Route] = {
     "messages.list": ("GET", re.compile(r"/v1/threads/(\w+)/messages\?.*?run_id=(\w+).*"), Upstream.list_messages),
     "threads.delete": ("DELETE", re.compile(r"/v1/threads/(\w+)"), Upstream.delete_thread),
     "responses.create": ("POST", re.compile(r"/v1/responses"), Upstream.create_response),
+    "chat.completions.create": ("POST", re.compile(r"/v1/chat/completions"), Upstream.create_completion),
     "responses.delete": ("DELETE", re.compile(r"/v1/responses/(\w+)"), Upstream.delete_response),
 }
 
@@ -167,7 +182,15 @@ class Connection(asyncio.Protocol):
                 return
             body, self._received = self._received[start : start + length], self._received[start + length :]
             method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-            self._transport.write(_rendered(*self._upstream.answer(method, path, body)))
+            self._send(self._upstream.answer(method, path, body))
+
+    def _send(self, reply: Reply) -> None:
+        """Clients do not send requests before they have read the last reply, so replies stay in order."""
+        content, wait_s = _rendered(reply.status, reply.body), reply.at - time.time()
+        if wait_s <= 0:
+            self._transport.write(content)
+        else:
+            asyncio.get_running_loop().call_later(wait_s, self._transport.write, content)
 
 
 def _rendered(status: int, body: dict[str, Any]) -> bytes:

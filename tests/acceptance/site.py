@@ -35,8 +35,17 @@ EMULATOR = (sys.executable, "-m", "threadmill_emulator")
 RESPONSES = {"wire": "responses", "model": "emulator", "assistant": None}
 ON_RESPONSES = pytest.mark.settings(endpoint=RESPONSES)
 
+#: The same for Chat Completions, where a run is one call.
+CHAT = {"wire": "chat", "model": "emulator", "assistant": None}
+ON_CHAT = pytest.mark.settings(endpoint=CHAT)
+
 #: A test for each wire.
-BOTH_WIRES = pytest.mark.parametrize("wire", ["assistants", pytest.param("responses", marks=ON_RESPONSES)])
+ALL_WIRES = pytest.mark.parametrize(
+    "wire", ["assistants", pytest.param("responses", marks=ON_RESPONSES), pytest.param("chat", marks=ON_CHAT)]
+)
+
+#: What the server calls runs, by wire.
+_RUNS = {"assistants": "runs", "responses": "responses", "chat": "completions"}
 
 LISTENING = re.compile(r"listening on (http://[\d.:]+)")
 
@@ -191,11 +200,15 @@ class Site:
         return httpx.get(f"{self.emulator_url}/_stats", timeout=PATIENCE_S).raise_for_status().json()
 
     def runs(self) -> dict[str, Any]:
-        """How many runs the server had, by status; on the Responses API, a response is a run."""
-        return self.stats()["responses" if self.settings.endpoints["emulator"].wire == "responses" else "runs"]
+        """How many runs the server had, by status; a response is a run, and so is a chat completion."""
+        return self.stats()[_RUNS[self.wire]]
+
+    @property
+    def wire(self) -> str:
+        return self.settings.endpoints["emulator"].wire
 
     def completed_runs(self) -> dict[str, int]:
-        """How many runs completed on the server, by job id."""
+        """How many runs completed on the server, by job id. Chat completions do not name their job."""
         reply = httpx.get(f"{self.emulator_url}/_stats", params={"by": "threadmill"}, timeout=PATIENCE_S)
         counted: dict[str, int] = {}
         for mark, number in reply.raise_for_status().json()["completed_by"].items():

@@ -4,7 +4,7 @@ import time
 from random import Random
 
 import pytest
-from tests.acceptance.site import RESPONSES, Site, until
+from tests.acceptance.site import CHAT, RESPONSES, Site, until
 
 from threadmill import JobState
 
@@ -118,14 +118,37 @@ def test_the_batch_lane_outlives_its_workers(site, dice, tell):
 
 
 #: The server refuses at random, which says nothing about a rate.
-@pytest.mark.settings(lease_s=5, sweep_interval_s=1, endpoint=RESPONSES | {"limits": {"learn": False}})
-def test_the_same_on_a_server_of_the_responses_api_that_fails(site, dice, tell):
+@pytest.mark.settings(lease_s=5, sweep_interval_s=1)
+@pytest.mark.parametrize(
+    "wire",
+    [
+        pytest.param(wire["wire"], marks=pytest.mark.settings(endpoint=wire | {"limits": {"learn": False}}))
+        for wire in (RESPONSES, CHAT)
+    ],
+)
+def test_the_same_on_other_servers_that_fail(site, dice, tell, wire):
     """A response whose reply was lost cannot be found: there may be several, but the job has one answer."""
     site.faults(drop_before=0.05, drop_after=0.05, error_500=0.05, rate_limit_429=0.05, retry_after_s=0.2)
     jobs, idle = kill_workers(site, dice, workers=3, kills=3, jobs_per_kill=50)
 
     check(site, jobs, idle, tell, once=False)
     tell(f"faults: {site.stats()['faults']}")
+
+
+@pytest.mark.settings(endpoint=CHAT)
+def test_a_call_is_made_again_for_each_worker_that_it_loses(site, dice, tell):
+    """A chat completion dies with its worker. Nobody can tell whether it was paid, so it counts as lost."""
+    jobs, idle = kill_workers(site, dice, workers=3, kills=3, jobs_per_kill=50)
+
+    check(site, jobs, idle, tell, once=False)
+    records, asked = site.records(jobs), site.runs()
+    assert all(record.result.lost_runs <= record.attempts - 1 for record in records)
+    lost = sum(record.result.lost_runs for record in records)
+    assert 0 < asked["created"] - len(jobs) <= lost
+    assert asked["most_alike"] <= max(record.attempts for record in records)
+    tell(
+        f"{asked['created']} calls for {len(jobs)} jobs, {lost} counted as lost, one prompt {asked['most_alike']} times"
+    )
 
 
 @pytest.mark.parametrize(

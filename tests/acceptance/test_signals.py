@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from tests.acceptance.site import BIN, ON_RESPONSES, THREADMILL, WORKER, until
+from tests.acceptance.site import BIN, ON_CHAT, ON_RESPONSES, THREADMILL, WORKER, until
 
 from threadmill import JobState
 
@@ -28,11 +28,13 @@ HEARD = "worker stopping"
         ("celery worker", signal.SIGTERM),
         ("celery worker", signal.SIGINT),
         pytest.param("threadmill worker", signal.SIGTERM, marks=ON_RESPONSES),
+        pytest.param("threadmill worker", signal.SIGTERM, marks=ON_CHAT),
     ],
 )
 def test_jobs_are_handed_back_at_once_and_continue_elsewhere(site, tell, command, number):
+    is_chat = site.wire == "chat"  # where a worker that stops waits 3 s for replies: none must come meanwhile
     worker = site.start_worker(COMMANDS[command])
-    jobs = site.enqueue(f"[[scenario=echo run_s=8]]Question {n}" for n in range(100))
+    jobs = site.enqueue(f"[[scenario=echo run_s={30 if is_chat else 8}]]Question {n}" for n in range(100))
     until(lambda: site.runs()["created"] == 100, "all jobs are in flight")
     asked = time.monotonic()
     worker.signal(number)
@@ -45,12 +47,15 @@ def test_jobs_are_handed_back_at_once_and_continue_elsewhere(site, tell, command
     tell(f"{command}: gone {took_s:.2f} s after {signal.Signals(number).name}, 100 jobs handed back")
 
     site.start_worker()
-    ended = site.await_results(jobs, patience_s=40)
+    ended = site.await_results(jobs, patience_s=90)
     assert {record.id: record.result.text for record in ended} == {
         job_id: prompt.partition("]]")[2] for job_id, prompt in jobs.items()
     }
     assert {record.attempts for record in ended} == {1}
-    assert site.runs()["created"] == 100, "the same runs continued"
+    assert site.runs()["created"] == 100 * (1 + is_chat), (
+        "the same runs continue; a call that was cut off is made again"
+    )
+    assert {record.result.lost_runs for record in ended} == {int(is_chat)}
     assert site.alive() == 0
 
 

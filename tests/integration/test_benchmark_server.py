@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -28,7 +29,7 @@ def server_url(tmp_path, monkeypatch):
         server.kill()
 
 
-@pytest.mark.parametrize(("wire", "calls"), [("assistants", 5), ("responses", 3)])
+@pytest.mark.parametrize(("wire", "calls"), [("assistants", 5), ("responses", 3), ("chat", 1)])
 def test_the_script_has_an_answer_for_each_prompt(server_url, wire, calls):
     prompts = [f"[[run_s=0]] {number}" for number in range(10)]
 
@@ -58,6 +59,16 @@ def test_a_run_takes_as_long_as_its_prompt_says(server_url):
 
     assert (slow["status"], fast["status"]) == ("in_progress", "completed")
     assert slow["metadata"] == {"tag": "t"}
+
+
+def test_a_completion_is_answered_when_its_run_has_ended(server_url):
+    asked = time.time()
+    prompt = {"messages": [{"role": "user", "content": "[[run_s=0.3]] x"}]}
+    with httpx.Client(base_url=f"{server_url}/v1") as client:
+        reply = client.post("/chat/completions", json=prompt).json()
+
+    assert reply["choices"][0]["message"]["content"].startswith("ended_at=")
+    assert time.time() - asked >= 0.3
 
 
 def test_the_server_knows_neither_other_routes_nor_deleted_objects(server_url):

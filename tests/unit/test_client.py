@@ -200,6 +200,19 @@ def test_the_assistants_api_has_no_cheaper_lanes(check, lane):
     assert "leave it out, or name an endpoint of kind `responses`" in told
 
 
+def test_servers_without_service_tiers_or_seeds_are_not_asked_for_them(check):
+    fast, seeded = {"service_tier": "priority"}, {"seed": 7}
+    responses = {"kind": "responses", "model": "m", "assistant": None}
+
+    assert "name an endpoint of kind `responses` or `chat`" in refusal(check, fast)
+    assert "speaks the Assistants API, which has none; leave it out" in refusal(check, seeded)
+    assert "speaks the Responses API, which has none; leave it out, or name an endpoint of kind `chat`" in refusal(
+        check, seeded, **responses
+    )
+    assert check(fast, **responses).service_tier == "priority"
+    assert check({**fast, **seeded}, **{**responses, "kind": "chat"}).seed == 7
+
+
 def test_a_completion_window_needs_a_server_that_works_in_the_background(check):
     plain = {"kind": "responses", "model": "m", "assistant": None, "supports": {"background": False}}
 

@@ -17,8 +17,10 @@ from threadmill.store.jobs import Store
 from threadmill.store.records import FORMAT
 from threadmill.store.rights import grant, of_producer, of_worker, set_user
 from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
-from threadmill_cli.app import AsJson, Endpoint, Exit, LocalFlag, write_json, write_line
+from threadmill_cli.app import AsJson, Exit, LocalFlag, write_json, write_line
 from threadmill_cli.command import examples, message
+from threadmill_cli.commands.discovery import compare, doctor_of_url
+from threadmill_cli.commands.new_endpoint import is_url
 from threadmill_cli.commands.round_trip import round_trip
 from threadmill_cli.environment import open_environment
 from threadmill_cli.extras import worker_code
@@ -26,6 +28,9 @@ from threadmill_cli.rendering.times import show_skew
 
 #: How long the worker of --local may take to announce itself, in seconds.
 _START_S = 20.0
+
+#: How long a reply that costs nothing may take, in seconds.
+_REPLY_S = 30.0
 
 _SETTINGS = "settings"
 
@@ -57,20 +62,38 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "threadmill doctor",
             "threadmill doctor --no-prompt",
-            "threadmill doctor --endpoint emulator --local",
+            "threadmill doctor emulator --local",
+            "threadmill doctor http://127.0.0.1:8000/v1",
+            "threadmill doctor https://api.openai.com/v1 --key-env OPENAI_API_KEY --model gpt-5-mini",
             "threadmill doctor --redis-acl worker",
         )
     )(doctor)
 
 
 def doctor(
-    endpoint: Endpoint = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ENDPOINT|URL",
+            help="Endpoint in the settings, or the URL of any server. Default: default_endpoint.",
+            show_default=False,
+        ),
+    ] = None,
+    named: Annotated[str | None, typer.Option("--endpoint", metavar="NAME", hidden=True)] = None,
     timeout_s: Annotated[
-        float, typer.Option("--timeout-s", min=1, metavar="SECONDS", help="How long the round trip may take.")
+        float,
+        typer.Option(
+            "--timeout-s", min=1, metavar="SECONDS", help="How long the round trip, or one reply to a URL, may take."
+        ),
     ] = 60,
-    no_prompt: Annotated[
-        bool, typer.Option("--no-prompt", help="Skip the round trip, which costs a few tokens.")
-    ] = False,
+    no_prompt: Annotated[bool, typer.Option("--no-prompt", help="Send no prompts, which cost a few tokens.")] = False,
+    key_env: Annotated[
+        str | None,
+        typer.Option("--key-env", metavar="VARIABLE", help="With a URL: name of the variable with the server's key."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="With a URL: model of the prompts. Default: the only one.")
+    ] = None,
     local: LocalFlag = False,
     redis_acl: Annotated[
         Role | None,
@@ -78,15 +101,26 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, Redis, endpoint and workers, then send one prompt and wait for its answer.
+    """Check all that a job needs, and send one prompt; or find out what the server at a URL offers.
 
+    Checks settings, Redis, endpoint and workers, and whether the settings fit what the server offers. A URL needs
+    neither Redis nor settings: what was found is noted on stderr, and the settings for threadmill.toml are printed.
     Exit code 2: the settings cannot be used; 1: another check failed.
     """
     if redis_acl is not None:
         write_line(set_user(redis_acl.value, Settings.load()))
         return
+    asked = endpoint or named
+    if asked is not None and is_url(asked):
+        raise typer.Exit(
+            doctor_of_url(asked, key_env, model, prompts=not no_prompt, limit_s=timeout_s, as_json=as_json)
+        )
+    if key_env or model:
+        raise typer.BadParameter(
+            "is for a URL; the settings of an endpoint name its key and its model", param_hint="--key-env, --model"
+        )
     findings = []
-    for finding in _examine(endpoint, None if no_prompt else timeout_s, local):
+    for finding in _examine(asked, None if no_prompt else timeout_s, local):
         findings.append(finding)
         if not as_json:
             label = "FAIL" if not finding.ok else "warn" if finding.warning else "ok  "
@@ -118,6 +152,7 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
             yield from _clocks(client.store.clock_skew_s(), client.workers())
             checking = "endpoint"
             yield Finding(checking, True, _endpoint(name, env.settings))
+            yield from _offers(name, env.settings, round_trip_s)
             yield from _closed_pools(client, name)
             checking = "workers"
             yield Finding(checking, True, _workers(client, name, _START_S if local else 0))
@@ -186,6 +221,16 @@ def _endpoint(name: str, settings: Settings) -> str:
         from threadmill_worker.admin.probe import probe
 
         return asyncio.run(probe(settings, name))
+
+
+def _offers(name: str, settings: Settings, prompts_s: float | None) -> Iterator[Finding]:
+    """Compares what the server offers with the settings. `prompts_s`: how long a reply may take; None: no prompts."""
+    found = compare(settings, name, prompts=prompts_s is not None, limit_s=prompts_s or _REPLY_S)
+    yield Finding("server", True, found.offered)
+    for each in found.warnings:
+        yield Finding("server", True, each, warning=True)
+    for each in found.remarks:
+        yield Finding("server", True, each)
 
 
 def _closed_pools(client: Client, name: str) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ import typer
 
 from threadmill.errors import InvalidJob
 from threadmill.job.callback import Callback, CallbackFormat
-from threadmill.job.lanes import LaneName
+from threadmill.job.lanes import LaneName, TierName
 from threadmill.job.message import is_file_id
 from threadmill.job.prompt import Priority as PriorityName
 from threadmill_cli.app import without_none
@@ -65,6 +65,20 @@ Lane = Annotated[
     typer.Option(
         help="Get the answer at a lower price, and later (endpoints of kind `responses`). batch: the provider's Batch "
         "API, within a day; flex: processing of lower priority; within-2h, within-8h: within so many hours."
+    ),
+]
+ServiceTier = Annotated[
+    TierName | None,
+    typer.Option(
+        "--service-tier",
+        help="Get the answer faster, at a higher price, if the server can (endpoints of kind `responses` and `chat`).",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Get the same answers to the same prompts, as far as the server can (endpoints of kind `chat`).",
     ),
 ]
 

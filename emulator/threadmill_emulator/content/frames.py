@@ -6,7 +6,11 @@ from collections import deque
 from typing import Any
 
 Object = dict[str, Any]
-DELTAS = (b"event: thread.message.delta", b"event: response.output_text.delta")
+DELTAS = (
+    b"event: thread.message.delta",
+    b"event: response.output_text.delta",
+    b'data: {"choices":[{"index":0,"delta":{"content"',
+)
 DELTAS_UNTIL_DROPPED = 3
 
 

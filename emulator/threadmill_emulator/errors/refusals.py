@@ -1,5 +1,6 @@
 """Converts the first validation error of a request to the error of a public server."""
 
+from copy import deepcopy
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -36,6 +37,10 @@ LIMITS = {
         "string too long. Expected a string with maximum length {max_length}, "
         "but got a string with length {length} instead.",
     ),
+    "too_short": (
+        "empty_array",
+        "empty array. Expected an array with minimum length {min_length}, but got an empty array instead.",
+    ),
     "too_long": (
         "array_above_max_length",
         "array too long. Expected an array with maximum length {max_length}, "
@@ -49,11 +54,34 @@ LIMITS = {
 }
 
 
-def parse(model: type[Parsed], value: object, context: dict[str, Any] | None = None) -> Parsed:
+def parse(
+    model: type[Parsed], value: object, context: dict[str, Any] | None = None, *, ignores_unknown: bool = False
+) -> Parsed:
+    """Raises ApiError for the first error. `ignores_unknown`: fields that the model does not have are removed first."""
     try:
         return model.model_validate(value, context=context)
     except ValidationError as error:
-        raise refusal(error.errors(include_url=False)[0]) from None
+        errors = error.errors(include_url=False)
+    unknown = [each["loc"] for each in errors if each["type"] == "extra_forbidden"]
+    if unknown and ignores_unknown:
+        return parse(model, _without(value, unknown), context, ignores_unknown=True)
+    raise refusal(errors[0])
+
+
+def _without(value: object, fields: list[tuple[int | str, ...]]) -> Any:
+    """Returns a copy without these fields."""
+    copy = deepcopy(value)
+    for field in fields:
+        holder: Any = copy
+        *way, name = (part for part in field if not _is_tag(part))
+        for part in way:
+            holder = holder[part]
+        del holder[name]
+    return copy
+
+
+def _is_tag(part: int | str) -> bool:
+    return isinstance(part, str) and part.startswith("<")
 
 
 def refusal(error: ErrorDetails) -> ApiError:
@@ -83,7 +111,7 @@ def path(loc: tuple[int | str, ...]) -> str:
     for part in loc:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif not part.startswith("<"):
+        elif not _is_tag(part):
             text += f".{part}" if text else part
     return text
 
@@ -104,10 +132,11 @@ def _wrong_value(param: str, value: object, names: list[str]) -> ApiError:
 def _wrong_tag(param: str, error: ErrorDetails) -> ApiError:
     if not isinstance(error["input"], dict):
         return _wrong_type(param, "an object", error["input"])
-    if error["input"].get("type") is None:
-        return missing(f"{param}.type")
+    field = "role" if "role" in error["ctx"]["discriminator"] else "type"
+    if error["input"].get(field) is None:
+        return missing(f"{param}.{field}")
     names = error["ctx"]["expected_tags"].replace("<", "").replace(">", "").split(", ")
-    return _wrong_value(f"{param}.type", error["input"]["type"], names)
+    return _wrong_value(f"{param}.{field}", error["input"][field], names)
 
 
 def _beyond_limit(param: str, error: ErrorDetails) -> ApiError:

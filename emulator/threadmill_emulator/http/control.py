@@ -34,6 +34,7 @@ def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> di
     emulator.advance_all()
     state = emulator.state
     counts = state.stats
+    completions = state.completions
     counted: dict[str, Any] = {
         "runs": {
             "created": counts.runs_created,
@@ -42,6 +43,13 @@ def snapshot(emulator: Emulator, by: str | None = None, ids: bool = False) -> di
             "by_status": _by_status(
                 counts.ended, (each.active.status for each in state.active.values() if each.active)
             ),
+        },
+        "completions": {
+            "created": completions.created,
+            "active": len(completions.active),
+            "peak": completions.peak,
+            "most_alike": max(counts.asked.values(), default=0),
+            "by_status": _by_status(counts.completions, (each.run.status for each in completions.active.values())),
         },
         "tool_outputs": counts.outputs_summary(),
         "plugin_calls": dict(counts.plugin_calls),

@@ -29,3 +29,4 @@ class Emulator:
         """Advances all runs and responses to the current time."""
         self.state.advance_all()
         self.state.responses.advance_all()
+        self.state.completions.advance_all()

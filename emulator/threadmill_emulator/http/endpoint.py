@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json
@@ -11,10 +12,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from threadmill_emulator.errors.api_error import ApiError, no_beta, no_key, no_url, not_json, wrong_key, wrong_method
+from threadmill_emulator.errors.api_error import ApiError, no_beta, no_key, not_json, wrong_key, wrong_method
+from threadmill_emulator.errors.forms import Form, form_of
 from threadmill_emulator.errors.refusals import Parsed, parse
 from threadmill_emulator.http.abort import hang_up
 from threadmill_emulator.http.emulator import Emulator
+from threadmill_emulator.http.refused import no_route, refused
 from threadmill_emulator.limits.account import Account
 from threadmill_emulator.state.server_state import ServerState
 
@@ -31,14 +34,16 @@ class Call:
     request: Request
     data: bytes
     account: Account | None = None  #: whose limits the request was charged to
+    ending: ExitStack = field(default_factory=ExitStack)  #: what happens when the request is over, answered or not
 
     @property
     def state(self) -> ServerState:
         return self.emulator.state
 
     @property
-    def is_fastapi(self) -> bool:
-        return "detail_errors" in self.emulator.options.extras
+    def form(self) -> Form:
+        """The form of the server's errors."""
+        return form_of(self.emulator.options.extras)
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -74,9 +79,11 @@ class Call:
         except ValueError:
             raise not_json() from None
 
-    def body(self, model: type[Parsed]) -> Parsed:
+    def body(self, model: type[Parsed], *, ignores_unknown: bool = False) -> Parsed:
+        """`ignores_unknown`: fields that the model does not have are ignored."""
         takes_data_urls = self.request.scope["root_path"] == DAVINCI_PATH or self.emulator.options.data_urls
-        return parse(model, self.json(), context={"data_urls": takes_data_urls})
+        context = {"data_urls": takes_data_urls}
+        return parse(model, self.json(), context, ignores_unknown=ignores_unknown)
 
 
 Reply = dict[str, Any] | Response
@@ -101,13 +108,17 @@ class Endpoint:
         emulator.state.stats.calls[self.name] += 1
         if emulator.options.latency_s:
             await asyncio.sleep(emulator.options.latency_s)
-        response = await emulator.faults.around(self.name, lambda: self._once(call))
-        if response is None:
-            await hang_up(scope, receive)
-            return
-        if response.status_code >= 400:
-            emulator.state.stats.refused[response.status_code] += 1
-        await response(scope, receive, send)
+        with call.ending:
+            try:
+                response = await emulator.faults.around(self.name, lambda: self._once(call), call.form)
+            except ClientDisconnect:
+                return
+            if response is None:
+                await hang_up(scope, receive)
+                return
+            if response.status_code >= 400:
+                emulator.state.stats.refused[response.status_code] += 1
+            await response(scope, receive, send)
 
     async def _once(self, call: Call) -> Response:
         key, emulator = call.request.headers.get("idempotency-key"), call.emulator
@@ -116,14 +127,15 @@ class Endpoint:
         return await emulator.replays.once(key, (call.request.url.path, call.data), lambda: self._answer(call))
 
     async def _answer(self, call: Call) -> Response:
+        if not call.emulator.options.serves(self.name):
+            return no_route(call.request.method, call.request.url.path, call.form)
         try:
             self._admit(call)
             reply = await self.handler(call)
         except ApiError as error:
             if error.status == 404 and call.request.path_params.get("thread_id") in call.state.plain_error_threads:
                 return PlainTextResponse("Internal Server Error", 500)
-            body = {"detail": error.message} if call.is_fastapi else error.body()
-            reply = JSONResponse(body, error.status, error.headers)
+            reply = refused(error, call.form)
         response = reply if isinstance(reply, Response) else JSONResponse(reply)
         if call.account:
             response.headers.update(call.emulator.limiter.headers(call.account, self.name))
@@ -131,8 +143,6 @@ class Endpoint:
 
     def _admit(self, call: Call) -> None:
         request = call.request
-        if not call.emulator.options.serves(self.name):
-            raise ApiError(404, "Not Found") if call.is_fastapi else no_url(request.method, request.url.path)
         if request.method == "DELETE" and "no_delete" in call.emulator.options.extras:
             raise wrong_method(request.method, request.url.path)
         wanted = call.emulator.options.api_key

@@ -6,9 +6,11 @@ As OpenAI does: the larger of the requested maximum and an estimate from the num
 
 from collections.abc import Iterable
 
+from threadmill_emulator.chat import history
 from threadmill_emulator.content.text import tokens
 from threadmill_emulator.responses import context, items
 from threadmill_emulator.runs.threads import Thread
+from threadmill_emulator.schemas.chat import CreateCompletion
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.runs import RunSettings
 
@@ -22,6 +24,10 @@ def of_response(body: CreateResponse) -> int:
     """Returns the tokens of its own input, without those of earlier responses."""
     read = [context.text(item) for item in items.taken(body.input)]
     return _larger(body.max_output_tokens, [*read, body.instructions or ""])
+
+
+def of_completion(body: CreateCompletion) -> int:
+    return _larger(body.token_limit, map(history.written, body.messages))
 
 
 def of_outputs(outputs: Iterable[str]) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from threadmill_emulator.limits.account import Account
 from threadmill_emulator.limits.forms import Excess, headers, refusal
+from threadmill_emulator.limits.slots import Slots
 from threadmill_emulator.scripting.limits import Limits
 
 
@@ -15,12 +16,13 @@ class Limiter:
         self._keys: dict[str, int] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
         self._in_flight: dict[str, Account] = {}
-        self.limits = limits
+        self.limits, self.slots = limits, Slots(limits)
 
     def use(self, limits: Limits) -> None:
         self.limits, now = limits, self._clock()
         for account in self._accounts.values():
             account.use(limits, now)
+        self.slots.use(limits)
 
     def account(self, key: str, model: str) -> Account:
         """Returns the account that a request is charged to, filled up to now."""
@@ -72,7 +74,8 @@ class Limiter:
         accounts = [
             account.summary() | ({"starts": account.starts} if starts else {}) for account in self._accounts.values()
         ]
-        return {"limits": self.limits.model_dump(mode="json"), **self.totals(), "accounts": accounts}
+        slots = {"taken": self.slots.taken, "waiting": self.slots.waiting}
+        return {"limits": self.limits.model_dump(mode="json"), **self.totals(), "slots": slots, "accounts": accounts}
 
     def _check_concurrency(self, account: Account, model: str) -> None:
         most = self.limits.concurrency

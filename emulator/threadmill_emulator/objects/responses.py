@@ -5,10 +5,10 @@ from collections.abc import Collection
 from pydantic import BaseModel
 
 from threadmill_emulator.objects.assistants import Object, seconds
-from threadmill_emulator.responses import tiers
 from threadmill_emulator.responses.conversations import Conversation
 from threadmill_emulator.responses.items import shown
 from threadmill_emulator.responses.response import Response
+from threadmill_emulator.runs import tiers
 from threadmill_emulator.runs.settings import dumped
 from threadmill_emulator.scripting.scenarios import Script
 from threadmill_emulator.storage.containers import Container
@@ -40,7 +40,7 @@ def response_object(response: Response, include: Collection[str] = ()) -> Object
         "previous_response_id": asked.previous_response_id,
         "conversation": {"id": response.conversation.id} if response.conversation else None,
         "reasoning": {"effort": None, "summary": None} | dumped(asked.reasoning, {}),
-        "service_tier": tiers.shown(asked),
+        "service_tier": tiers.shown(asked.service_tier, script),
         "store": asked.store is not False,
         "temperature": 1.0 if asked.temperature is None else asked.temperature,
         "text": {"format": {"type": "text"}, "verbosity": "medium"} | text,

@@ -15,15 +15,14 @@ from threadmill_emulator.responses.checks import check
 from threadmill_emulator.responses.conversations import Conversation, Conversations
 from threadmill_emulator.responses.items import Item
 from threadmill_emulator.responses.response import Response
-from threadmill_emulator.responses.tiers import FlexCapacity
 from threadmill_emulator.runs.replies import compose
 from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.settings import response_settings
+from threadmill_emulator.runs.starter import Starter, Wish
 from threadmill_emulator.runs.stats import Stats
 from threadmill_emulator.schemas.responses import CreateResponse
-from threadmill_emulator.scripting.markers import script_for
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.scripting.scenarios import ScriptUses, apply_settings, as_response
+from threadmill_emulator.scripting.scenarios import QUIRKS_OF_RESPONSES
 from threadmill_emulator.storage.containers import Container, Containers
 from threadmill_emulator.storage.files import Files
 from threadmill_emulator.storage.vector_stores import VectorStores
@@ -37,13 +36,12 @@ class Responses:
         files: Files,
         stores: VectorStores,
         stats: Stats,
-        script_uses: ScriptUses,
+        starter: Starter,
     ) -> None:
-        self._clock, self._options, self._stats, self._script_uses = clock, options, stats, script_uses
+        self._clock, self._options, self._stats, self._starter = clock, options, stats, starter
         self._files, self._stores = files, stores
         self.conversations = Conversations(clock)
         self.containers = Containers(clock)
-        self._flex = FlexCapacity()
         self._responses: dict[str, Response] = {}
         self.active: dict[str, Response] = {}
         self.created = 0  #: how many have been created
@@ -160,24 +158,17 @@ class Responses:
         return container
 
     def _run(self, body: CreateResponse, read: list[Item], run_s: float | None) -> Run:
-        prompt, settings = context.prompt(read, self._files, body.file_ids), response_settings(body)
-        counted_by = body.conversation_id or prompt.marked
-        script = script_for(body.model, prompt.marked, self._options.run_quirks)
-        self._flex.take(body, script, counted_by)
-        script = as_response(self._script_uses.take(script, counted_by))
-        if run_s is None:
-            run_s = self._options.run_s if script.run_s is None else script.run_s
-        return Run(
-            thread_id="",
-            assistant_id="",
-            created=self._clock(),
-            run_s=run_s,
-            script=apply_settings(script, settings),
-            prompt=prompt,
-            settings=settings,
-            metadata=body.metadata or {},
+        wish = Wish(
+            model=body.model,
+            prompt=context.prompt(read, self._files, body.file_ids),
+            settings=response_settings(body),
             rounds=context.rounds(read),
+            tier=body.service_tier,
+            metadata=body.metadata or {},
+            run_s=run_s,
+            counted_by=body.conversation_id,
         )
+        return self._starter.start(wish, QUIRKS_OF_RESPONSES)
 
     def _history(self, id: str | None) -> list[Item]:
         if id is None:

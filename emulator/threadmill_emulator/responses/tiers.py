@@ -1,33 +1,17 @@
-"""The service tiers and completion windows of the Responses API.
+"""Checks the service tier and the completion window of a request for a response.
 
-Source: openai-python 3.57, types/responses/response_create_params.py; OpenAI's guide flex-processing.
+Source: openai-python 3.57, types/responses/response_create_params.py; OpenAI's guides flex-processing and fast-mode.
 """
 
-from collections import Counter
-
 from threadmill_emulator.errors.api_error import unknown_parameter
-from threadmill_emulator.errors.responses_api import no_capacity, no_tier, no_window
+from threadmill_emulator.errors.responses_api import no_window
+from threadmill_emulator.runs.tiers import check_tier
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.scripting.scenarios import Script
-
-
-class FlexCapacity:
-    """Refuses the first requests for flex processing if a script says so."""
-
-    def __init__(self) -> None:
-        self._refused: Counter[str] = Counter()
-
-    def take(self, asked: CreateResponse, script: Script, key: str) -> None:
-        """Counts one request under `key`; raises ApiError if it is refused."""
-        if asked.service_tier == "flex" and self._refused[key] < script.flex_refusals:
-            self._refused[key] += 1
-            raise no_capacity()
 
 
 def check(asked: CreateResponse, options: Options) -> None:
-    if asked.service_tier == "flex" and not options.offers("flex"):
-        raise no_tier()
+    check_tier(asked.service_tier, options)
     if asked.background_options is None:
         return
     if not options.offers("completion_windows"):
@@ -40,8 +24,3 @@ def check(asked: CreateResponse, options: Options) -> None:
         raise no_window("it requires standard processing")
     if asked.stream:
         raise no_window("it cannot be used with 'stream'")
-
-
-def shown(asked: CreateResponse) -> str:
-    """Returns the tier that the response shows; `fast` is shown as `priority`."""
-    return "priority" if asked.service_tier == "fast" else asked.service_tier or "auto"

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from threadmill_emulator.runs.threads import Assistant
+from threadmill_emulator.schemas.chat import CreateCompletion
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.runs import CreateRun
 
@@ -66,6 +67,19 @@ def response_settings(body: CreateResponse) -> dict[str, Any]:
         "tool_choice": choice,
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "response_format": _nested(dumped(body.text.format if body.text else None, {"type": "text"})),
+    }
+
+
+def chat_settings(body: CreateCompletion) -> dict[str, Any]:
+    """Converts the request for a chat completion to the settings of its run."""
+    choice = dumped(body.tool_choice, "auto")
+    if isinstance(choice, dict) and choice["type"] == "allowed_tools":
+        choice = choice["allowed_tools"]["mode"]
+    return {
+        "tools": [dumped(tool, {}) for tool in body.tools or []],
+        "tool_choice": choice,
+        "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "response_format": dumped(body.response_format, {"type": "text"}),
     }
 
 

@@ -16,7 +16,7 @@ Status = Literal["in_progress", "completed", "incomplete"]
 Part = TypeVar("Part", bound=Body)
 
 
-def _file_data(data: str) -> str:
+def file_as_data_url(data: str) -> str:
     if (match := FILE_DATA.fullmatch(data)) and is_base64(match[1]):
         return data
     raise PydanticCustomError("file_data", "expected a base64-encoded data URL with a MIME type")
@@ -42,7 +42,7 @@ class InputFile(Body):
     type: Literal["input_file"]
     detail: Literal["low", "high", "auto"] | None = None
     file_id: str | None = None
-    file_data: Annotated[str, AfterValidator(_file_data)] | None = None
+    file_data: Annotated[str, AfterValidator(file_as_data_url)] | None = None
     file_url: Annotated[str, AfterValidator(external_url)] | None = None
     filename: str | None = None
 
@@ -76,7 +76,7 @@ OutputPart = Annotated[
 ]
 
 
-def _text_or_parts(value: object) -> str:
+def text_or_parts(value: object) -> str:
     return "<parts>" if isinstance(value, list) else "<text>"
 
 
@@ -90,7 +90,7 @@ class InputMessage(Item):
     role: Literal["user", "assistant", "system", "developer"]
     content: Annotated[
         Annotated[Text, Tag("<text>")] | Annotated[list[InputPart], Field(min_length=1), Tag("<parts>")],
-        Discriminator(_text_or_parts),
+        Discriminator(text_or_parts),
     ]
 
 
@@ -100,7 +100,7 @@ class AssistantMessage(Item):
     phase: Literal["commentary", "final_answer"] | None = None
     content: Annotated[
         Annotated[Text, Tag("<text>")] | Annotated[list[OutputPart], Field(min_length=1), Tag("<parts>")],
-        Discriminator(_text_or_parts),
+        Discriminator(text_or_parts),
     ]
 
 
@@ -115,7 +115,7 @@ class FunctionCallOutput(Item):
     type: Literal["function_call_output"]
     call_id: CallId
     output: Annotated[
-        Annotated[Text, Tag("<text>")] | Annotated[list[InputPart], Tag("<parts>")], Discriminator(_text_or_parts)
+        Annotated[Text, Tag("<text>")] | Annotated[list[InputPart], Tag("<parts>")], Discriminator(text_or_parts)
     ]
 
 

@@ -70,10 +70,13 @@ class HostedTool(Body):
     type: Literal["file_search", "code_interpreter"]
 
 
-class AllowedTools(Body):
-    type: Literal["allowed_tools"]
+class ToolsOfChoice(Body):
     mode: Literal["auto", "required"]
     tools: list[dict[str, Any]]
+
+
+class AllowedTools(ToolsOfChoice):
+    type: Literal["allowed_tools"]
 
 
 def _choice(value: Any) -> str:

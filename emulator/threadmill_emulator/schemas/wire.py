@@ -26,6 +26,12 @@ def by_type(value: Any) -> str:
     return f"<{kind}>"
 
 
+def by_role(value: Any) -> str:
+    """Returns the tag of a message: its role."""
+    role = value.get("role") if isinstance(value, dict) else getattr(value, "role", None)
+    return f"<{role}>"
+
+
 def _image_url(url: str, info: ValidationInfo) -> str:
     """OpenAI's server accepts external URLs only; DaVinci's also accepts data URLs."""
     return any_image_url(url) if (info.context or {}).get("data_urls", True) else external_url(url)

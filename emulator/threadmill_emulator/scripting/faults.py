@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from threadmill_emulator.errors.api_error import ApiError, wrong_key
+from threadmill_emulator.errors.forms import OPENAI, Form
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 PAGE = "<!doctype html><title>Sign in</title><p>Please sign in to this network first."
@@ -78,7 +79,7 @@ class Faults:
         self.injected: Counter[str] = Counter()
         self._rates = [(kind, rate) for kind in KINDS if (rate := getattr(plan, kind))]
 
-    async def around(self, route: str, act: Callable[[], Awaitable[Response]]) -> Response | None:
+    async def around(self, route: str, act: Callable[[], Awaitable[Response]], form: Form = OPENAI) -> Response | None:
         """Returns the reply to a request, or None if the connection must be closed without a reply."""
         fault = self._strike(route) if self._rates else None
         match fault:
@@ -101,7 +102,7 @@ class Faults:
                 return Response("Internal Server Error", 500, media_type="text/plain")
             case _:
                 error = self._error(fault)
-                return JSONResponse(error.body(), error.status, error.headers)
+                return JSONResponse(form.body(error), error.status, error.headers)
 
     def _strike(self, route: str) -> str | None:
         plan = self.plan

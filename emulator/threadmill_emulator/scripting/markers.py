@@ -50,6 +50,7 @@ PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "used_tokens": ("used_tokens", _count),
     "looks": ("blind_polls", int),
     "flex_refusals": ("flex_refusals", int),
+    "tier": ("tier", _one_of("auto", "default", "flex", "priority")),
     "tool": ("tool", str),
     "reason": ("reason", _one_of("max_completion_tokens", "max_prompt_tokens")),
     "quirks": ("quirks", _quirks),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from threadmill_emulator.scripting.chat_quirks import CHAT_QUIRKS
 from threadmill_emulator.scripting.faults import FaultPlan
 from threadmill_emulator.scripting.limits import Limits
 from threadmill_emulator.scripting.scenarios import QUIRKS
@@ -19,9 +20,11 @@ CAPABILITIES: Mapping[str, str | tuple[str, ...] | None] = {
     "assistants": ("assistants.", "threads.", "messages.", "runs.", "steps."),
     "responses": "responses.",
     "conversations": "conversations.",
+    "chat": "chat.",
     "background": None,
     "background_streams": None,
     "flex": None,
+    "priority": None,
     "completion_windows": None,
     "batches": "batches.",
 }
@@ -69,6 +72,7 @@ SERVER_QUIRKS: Mapping[str, str] = {
     "misses_looks": "the second request for a response is answered 404, although it exists",
     # FastAPI's HTTPException: OGX 1.5
     "detail_errors": 'refusals are {"detail": "..."} instead of {"error": {...}}',
+    **CHAT_QUIRKS,
 }
 
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from threadmill_emulator.scripting.limits import Limits
 from threadmill_emulator.scripting.options import Options
 
 ASSISTANTS = frozenset({"assistants", "create_and_run"})
 STORES = frozenset({"files", "vector_stores", "batches"})
+CHAT_ONLY = ASSISTANTS | STORES | {"responses", "conversations"}
 
 
 @dataclass(frozen=True)
@@ -17,12 +19,22 @@ class Profile:
     server: str  #: which server and version, and how it is set up
     without: frozenset[str]  #: the CAPABILITIES it lacks
     extras: frozenset[str] = frozenset()  #: the EXTRAS, SERVER_QUIRKS and QUIRKS it has
+    slots: int | None = None  #: chat completions at work, unless the limits name another number
+    queue: int | None = None  #: how many may wait for a slot
 
     def options(
-        self, *, without: frozenset[str] = frozenset(), extras: frozenset[str] = frozenset(), **others: Any
+        self,
+        *,
+        without: frozenset[str] = frozenset(),
+        extras: frozenset[str] = frozenset(),
+        limits: Limits | None = None,
+        **others: Any,
     ) -> Options:
         """Returns the options of an emulator with this profile; `without` and `extras` are added to the profile's."""
-        return Options(without=self.without | without, extras=self.extras | extras, **others)
+        limits = limits or Limits()
+        if limits.slots is None:
+            limits = limits.model_copy(update={"slots": self.slots, "queue": self.queue})
+        return Options(without=self.without | without, extras=self.extras | extras, limits=limits, **others)
 
 
 #: The emulator without `--like`.
@@ -84,7 +96,7 @@ PROFILES: Mapping[str, Profile] = {
     # app/api/v1, app/services/run/run.py
     "open-assistant-api": Profile(
         "open-assistant-api, revision bcdfb9b",
-        frozenset({"responses", "conversations", "create_and_run", "vector_stores", "batches"}),
+        frozenset({"responses", "conversations", "chat", "create_and_run", "vector_stores", "batches"}),
         frozenset(
             {
                 "empty_required_action",
@@ -97,6 +109,97 @@ PROFILES: Mapping[str, Profile] = {
                 "refuses_cancel",
                 "single_outputs",
                 "stream_late_completed",
+            }
+        ),
+    ),
+    # vllm/entrypoints/openai; --max-num-seqs is 256, and requests beyond it wait
+    "vllm-chat": Profile(
+        "vLLM, its chat completions alone",
+        CHAT_ONLY,
+        frozenset(
+            {
+                "cuts_answers",
+                "ignores_tiers",
+                "ignores_unknown_fields",
+                "reasoning_field",
+                "unchecked_requests",
+                "vllm_errors",
+            }
+        ),
+        slots=256,
+    ),
+    # tools/server; --parallel is 4 unless it is set, and requests beyond it wait
+    "llama.cpp": Profile(
+        "llama-server of llama.cpp with a text model",
+        CHAT_ONLY,
+        frozenset(
+            {
+                "bare_completions",
+                "cuts_answers",
+                "ignores_tiers",
+                "ignores_unknown_fields",
+                "llama_errors",
+                "no_images",
+                "reasoning_content",
+                "unchecked_requests",
+            }
+        ),
+        slots=4,
+    ),
+    # openai/openai.go, middleware/openai.go; envconfig/config.go: OLLAMA_NUM_PARALLEL, OLLAMA_MAX_QUEUE
+    "ollama-chat": Profile(
+        "Ollama, its chat completions alone",
+        CHAT_ONLY,
+        frozenset(
+            {
+                "bare_completions",
+                "cuts_answers",
+                "empty_content",
+                "ignores_max_completion_tokens",
+                "ignores_tiers",
+                "ignores_tool_choice",
+                "ignores_unknown_fields",
+                "no_image_urls",
+                "ollama_errors",
+                "reasoning_field",
+                "repeated_ids",
+                "roles_in_chunks",
+                "unchecked_requests",
+                "whole_calls",
+            }
+        ),
+        slots=1,
+        queue=512,
+    ),
+    # ai.google.dev/gemini-api/docs/openai
+    "gemini": Profile(
+        "Gemini's endpoint for OpenAI's SDKs",
+        CHAT_ONLY,
+        frozenset(
+            {
+                "bare_completions",
+                "cuts_answers",
+                "google_calls",
+                "google_errors",
+                "ignores_tiers",
+                "refuses_unknown_names",
+                "thought_signatures",
+                "unchecked_requests",
+            }
+        ),
+    ),
+    # platform.claude.com/docs/en/api/openai-sdk
+    "anthropic": Profile(
+        "Anthropic's endpoint for OpenAI's SDKs",
+        CHAT_ONLY,
+        frozenset(
+            {
+                "bare_completions",
+                "cuts_answers",
+                "ignores_response_format",
+                "ignores_tiers",
+                "ignores_unknown_fields",
+                "unchecked_requests",
             }
         ),
     ),

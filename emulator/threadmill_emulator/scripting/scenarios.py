@@ -24,6 +24,7 @@ class Script:
     calls: int = 1  #: tool calls per round
     tool: str | None = None  #: the function to call; default: the declared ones, else SEARCH
     broken: bool = False  #: the arguments of the calls are not JSON
+    tier: str | None = None  #: the service tier that is used; None: the one that the request asks for
     flex_refusals: int = 0  #: how many requests for flex processing are refused first
     blind_polls: int = 0  #: how many replies with requires_action list no calls first
     run_s: float | None = None  #: how long the server works; default: the emulator's --run-s
@@ -90,6 +91,9 @@ QUIRKS_OF_RESPONSES = frozenset(
 )
 
 
+QUIRKS_OF_CHAT = frozenset({"no_usage", "stream_json", "stream_drops", "stream_no_done", "stream_error"})
+
+
 def _quirk(name: str, **rest: Any) -> Script:
     return Script(quirks=frozenset({name}), **rest)
 
@@ -147,6 +151,10 @@ SCENARIOS: Mapping[str, Script] = {
 }
 
 
+#: Quirks with which a chat completion that is streamed does not reach its client.
+_BREAKING_STREAMS = frozenset({"stream_drops", "stream_no_done", "stream_error"})
+
+
 class ScriptUses:
     """Counts the runs of scripts with `times`."""
 
@@ -164,13 +172,15 @@ class ScriptUses:
 
 def completing(script: Script) -> Script:
     """Returns the script without anything that keeps the run from completing."""
-    return replace(script, ends="completed", error=None, hangs=None, expires_s=Script.expires_s)
+    quirks = script.quirks - _BREAKING_STREAMS
+    return replace(script, ends="completed", error=None, hangs=None, expires_s=Script.expires_s, quirks=quirks)
 
 
-def as_response(script: Script) -> Script:
-    """Returns the script of a response: no expiry, no time for a cancel; a content filter makes it incomplete."""
+def without_thread(script: Script, quirks: frozenset[str]) -> Script:
+    """Returns the script of a response or a chat completion: no expiry, no time for a cancel; a content filter makes it
+    incomplete. `quirks`: those that it can have."""
     script = replace(script, expires_s=math.inf, cancel_s=0, lock=False, reason="max_output_tokens")
-    script = replace(script, quirks=script.quirks & QUIRKS_OF_RESPONSES)
+    script = replace(script, quirks=script.quirks & quirks)
     if script.ends == "expired":
         return replace(script, **FAILS)
     if script.error and script.error[0] == "content_filter":

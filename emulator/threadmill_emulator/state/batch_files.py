@@ -12,8 +12,8 @@ from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects.assistants import Object
-from threadmill_emulator.responses.response import Response
 from threadmill_emulator.schemas.wire import Body
+from threadmill_emulator.state.batch_work import Answer, Endpoint, Work
 
 MOST_LINES = 50_000
 #: Errors of the requests that had no answer when the batch ended.
@@ -21,22 +21,20 @@ UNANSWERED = {
     "cancelled": ("batch_cancelled", "This request was not executed because the batch was cancelled."),
     "expired": ("batch_expired", "This request could not be executed before the completion window expired."),
 }
-#: HTTP status of a single request that fails with the code.
-STATUS_OF = {"rate_limit_exceeded": 429, "invalid_prompt": 400}
 
 
 class BatchRequest(Body):
     custom_id: str = Field(min_length=1)
     method: Literal["POST"]
-    url: Literal["/v1/responses"]
+    url: Endpoint
     body: dict[str, Any]
 
 
 @dataclass
 class Line:
     request: BatchRequest
-    response: Response | None = None
-    answer: tuple[int, Object] | None = None  #: status and body, once answered
+    work: Work | None = None
+    answer: Answer | None = None  #: once answered
 
     @property
     def succeeded(self) -> bool:
@@ -45,10 +43,11 @@ class Line:
     @property
     def tokens(self) -> int:
         """The estimated tokens of its input."""
-        return tokens(json.dumps(self.request.body.get("input"), ensure_ascii=False))
+        body = self.request.body
+        return tokens(json.dumps(body.get("input", body.get("messages")), ensure_ascii=False))
 
 
-def read(data: bytes) -> tuple[list[Line], list[Object]]:
+def read(data: bytes, endpoint: str) -> tuple[list[Line], list[Object]]:
     """Returns the requests in a file, and the errors in it."""
     lines: list[Line] = []
     errors: list[Object] = []
@@ -64,6 +63,9 @@ def read(data: bytes) -> tuple[list[Line], list[Object]]:
         except ApiError as refusal:
             errors.append(_wrong(number, refusal.code or "invalid_request", refusal.message, refusal.param))
             continue
+        if request.url != endpoint:
+            message = f"The URL provided for this request does not match the batch endpoint, '{endpoint}'."
+            errors.append(_wrong(number, "invalid_url", message, "url"))
         if request.custom_id in seen:
             message = f"The custom_id '{request.custom_id}' for this request is a duplicate of another request."
             errors.append(_wrong(number, "duplicate_custom_id", message, "custom_id"))
@@ -84,13 +86,6 @@ def over_limit(model: str, limit: int) -> Object:
         "Please try again once some in_progress batches have been completed."
     )
     return _wrong(None, "token_limit_exceeded", message)
-
-
-def failure(response: Response) -> tuple[int, Object]:
-    """Returns the status and the body of the error for a response that did not succeed."""
-    code, message = response.run.script.error or ("server_error", f"The response was {response.status}.")
-    status = STATUS_OF.get(code, 500)
-    return status, ApiError(status, message, type="server_error" if status == 500 else code, code=code).body()
 
 
 def answered(line: Line) -> Object:

@@ -8,16 +8,13 @@ from typing import Literal
 from pydantic import Field
 
 from threadmill_emulator.errors.api_error import ApiError, no_referenced_file
-from threadmill_emulator.errors.refusals import parse
 from threadmill_emulator.errors.responses_api import finished_batch, no_batch, wrong_purpose
 from threadmill_emulator.ids import new_id
 from threadmill_emulator.objects.assistants import Object
-from threadmill_emulator.objects.responses import response_object
-from threadmill_emulator.responses.engine import Responses
-from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.schemas.wire import Body, Metadata
 from threadmill_emulator.scripting.options import Options
-from threadmill_emulator.state.batch_files import Line, answered, failure, over_limit, read, unanswered, written
+from threadmill_emulator.state.batch_files import Line, answered, over_limit, read, unanswered, written
+from threadmill_emulator.state.batch_work import Endpoint, Starters
 from threadmill_emulator.storage.files import Files
 
 EDGE = 0.1  #: share of a batch's time for each of validating, finalizing and cancelling
@@ -33,7 +30,7 @@ class OutputExpiry(Body):
 
 class CreateBatch(Body):
     input_file_id: str
-    endpoint: Literal["/v1/responses"]
+    endpoint: Endpoint
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
     output_expires_after: OutputExpiry | None = None
@@ -74,8 +71,8 @@ class Batch:
 
 
 class Batches:
-    def __init__(self, clock: Callable[[], float], files: Files, responses: Responses, options: Options) -> None:
-        self._clock, self._files, self._responses = clock, files, responses
+    def __init__(self, clock: Callable[[], float], files: Files, starters: Starters, options: Options) -> None:
+        self._clock, self._files, self._starters = clock, files, starters
         self._batch_s, self._limit = options.batch_s, options.batch_tokens
         self._batches: dict[str, Batch] = {}
 
@@ -85,7 +82,7 @@ class Batches:
         file = self._files.get(asked.input_file_id)
         if file.purpose != "batch":
             raise wrong_purpose(file.id, "batch")
-        batch = Batch(asked, self._clock(), *read(file.data))
+        batch = Batch(asked, self._clock(), *read(file.data, asked.endpoint))
         self._batches[batch.id] = batch
         return batch
 
@@ -149,25 +146,18 @@ class Batches:
 
     def _answer(self, line: Line) -> None:
         try:
-            if line.response is None:
-                line.response = self._responses.create(parse(CreateResponse, line.request.body), run_s=0)
-            self._responses.advance(line.response)
+            line.work = line.work or self._starters[line.request.url](line.request.body)
+            line.answer = line.work.answer()
         except ApiError as refusal:
             line.answer = (refusal.status, refusal.body())
-            return
-        if line.response.status in ("completed", "incomplete"):
-            line.answer = (200, response_object(line.response, line.response.asked.include or ()))
-        elif line.response.ended is not None:
-            line.answer = failure(line.response)
-            self._responses.drop(line.response)  # no client knows its id
 
     def _finish(self, batch: Batch, status: str, at: float) -> None:
         batch.become(status, at)
         expiry = batch.asked.output_expires_after
         lives_s = expiry.seconds if expiry else None
         for line in batch.lines:
-            if line.response and not line.answer:
-                self._responses.drop(line.response)
+            if line.work and not line.answer:
+                line.work.drop()
         good = [answered(line) for line in batch.lines if line.succeeded]
         bad = [
             answered(line) if line.answer else unanswered(line, status) for line in batch.lines if not line.succeeded

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from threadmill_emulator.chat.engine import Completions
 from threadmill_emulator.content.messages import Block, Message, last_input
 from threadmill_emulator.content.output import Sources
 from threadmill_emulator.content.text import tokens
@@ -10,6 +11,7 @@ from threadmill_emulator.responses.engine import Responses
 from threadmill_emulator.runs.replies import compose
 from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.settings import assistant_settings, run_settings
+from threadmill_emulator.runs.starter import Starter
 from threadmill_emulator.runs.stats import Stats
 from threadmill_emulator.runs.threads import Assistant, Thread
 from threadmill_emulator.runs.work import ServerStep, Work
@@ -19,6 +21,7 @@ from threadmill_emulator.schemas.threads import CreateThread, ToolResources
 from threadmill_emulator.scripting.markers import script_for
 from threadmill_emulator.scripting.options import Options
 from threadmill_emulator.scripting.scenarios import SCENARIOS, ScriptUses, apply_settings
+from threadmill_emulator.state.batch_work import starters
 from threadmill_emulator.state.batches import Batches
 from threadmill_emulator.storage import resources
 from threadmill_emulator.storage.files import File, Files
@@ -28,12 +31,15 @@ from threadmill_emulator.storage.vector_stores import VectorStores
 class ServerState:
     def __init__(self, clock: Callable[[], float], options: Options) -> None:
         self.clock, self.options = clock, options
+        self.began = clock()
         self.stats = Stats()
         self.files = Files(clock)
         self.stores = VectorStores(clock, self.files, options)
         self.script_uses = ScriptUses()
-        self.responses = Responses(clock, options, self.files, self.stores, self.stats, self.script_uses)
-        self.batches = Batches(clock, self.files, self.responses, options)
+        starter = Starter(clock, options, self.script_uses)
+        self.responses = Responses(clock, options, self.files, self.stores, self.stats, starter)
+        self.completions = Completions(clock, self.files, self.stats, starter)
+        self.batches = Batches(clock, self.files, starters(self.responses, self.completions), options)
         self.threads: dict[str, Thread] = {}
         self.active: dict[str, Thread] = {}  #: threads with an active run
         self.plain_error_threads: set[str] = (

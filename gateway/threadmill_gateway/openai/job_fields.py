@@ -5,8 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from threadmill.job.lanes import PRIORITY
 from threadmill.job.model import explain
 from threadmill.job.prompt import PromptJob
+from threadmill.job.result import JobResult
 from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.fields import Fields
 
@@ -16,6 +18,7 @@ NAMES: dict[str, str] = {
     "profile": "model",
     "assistant": "model",
     "lane": "service_tier",
+    "service_tier": "service_tier",
     "key": "Idempotency-Key",
 }
 
@@ -31,11 +34,20 @@ def job_with(fields: Mapping[str, Any], params: Mapping[str, str]) -> PromptJob:
         raise ApiError(400, explain(error), param=param, code="invalid_value") from None
 
 
-def lane_of(fields: Fields) -> str | None:
-    """Returns the lane that `service_tier` means. `auto` and `default` are the usual price."""
-    tier = fields.any("service_tier")
-    if tier in (None, "auto", "default"):
-        return None
-    if tier != "flex":
-        raise fields.refusal("service_tier", "use auto, default or flex")
-    return "flex"
+def tier_of(fields: Fields) -> dict[str, Any]:
+    """Returns the fields that `service_tier` means. `auto` and `default` are the usual price."""
+    match fields.any("service_tier"):
+        case None | "auto" | "default":
+            return {}
+        case "flex":
+            return {"lane": "flex"}
+        case "priority" | "fast":  # two names of the same tier
+            return {"service_tier": PRIORITY}
+        case _:
+            raise fields.refusal("service_tier", "use auto, default, flex or priority")
+
+
+def tier_shown(job: PromptJob, result: JobResult | None) -> str:
+    """Returns the `service_tier` of a reply: what the server used; before that, what the request asked for."""
+    tier = result.lane or result.service_tier if result is not None else job.priced_as
+    return tier if tier in ("flex", PRIORITY) else "default"

@@ -47,6 +47,11 @@ class EstimatedPrompt:
     model: str | None
     instructions: str = ""
     max_completion_tokens: int | None = None
+    priced_as: str | None = None  #: the lane or the service tier of its job
+
+
+#: What decides the price of tokens: the model, and the lane or the service tier.
+_Priced = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -60,32 +65,34 @@ class Estimate:
     most: Cost | None  #: with answers of the largest allowed length; None if some have no limit
 
 
-def estimate(prompts: Iterable[EstimatedPrompt], prices: Prices, *, lane: str | None = None) -> Estimate:
+def estimate(prompts: Iterable[EstimatedPrompt], prices: Prices) -> Estimate:
     """Returns the estimate for sending all prompts once. They are not held in memory."""
 
     @lru_cache(maxsize=16)  # most have the same instructions
     def overhead(model: str | None, instructions: str) -> int:
         return _OVERHEAD + counter_for(model).count(instructions)
 
-    read, written = defaultdict[str | None, int](int), defaultdict[str | None, int](int)
+    read, written = defaultdict[_Priced, int](int), defaultdict[_Priced, int](int)
     number, are_bounded, counters = 0, True, dict[str, None]()
     for prompt in prompts:
         counter = counter_for(prompt.model)
         counters[counter.name] = None
         number += 1
-        read[prompt.model] += overhead(prompt.model, prompt.instructions) + counter.count(prompt.text)
-        written[prompt.model] += prompt.max_completion_tokens or 0
+        priced = (prompt.model, prompt.priced_as)
+        read[priced] += overhead(prompt.model, prompt.instructions) + counter.count(prompt.text)
+        written[priced] += prompt.max_completion_tokens or 0
         are_bounded &= prompt.max_completion_tokens is not None
 
-    def costs(answers: Mapping[str | None, int]) -> Cost:
-        return cost((_usage(model, lane, tokens, answers[model]) for model, tokens in read.items()), prices)
+    def costs(answers: Mapping[_Priced, int]) -> Cost:
+        return cost((_usage(priced, tokens, answers[priced]) for priced, tokens in read.items()), prices)
 
     highest = costs(written) if are_bounded else None
     lowest = costs(dict.fromkeys(read, 0))
     return Estimate(number, sum(read.values()), ", ".join(counters) or "nothing to count", lowest, highest)
 
 
-def _usage(model: str | None, lane: str | None, read: int, written: int) -> ModelUsage:
+def _usage(priced: _Priced, read: int, written: int) -> ModelUsage:
+    model, lane = priced
     usage = Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
     return ModelUsage(model=model, lane=lane, usage=usage)
 

@@ -25,7 +25,7 @@ class BatchProgress:
     failing_endpoints: tuple[FailingEndpoint, ...] = ()  #: endpoints whose calls fail now
     awaited_pools: tuple[PoolRecord, ...] = ()  #: pools that are paused, shut or at a limit now
     calls: int = 0  #: HTTP calls of this invocation
-    full_price: Counter[str] = field(default_factory=Counter)  #: why jobs that name a lane did not use it
+    full_price: Counter[str] = field(default_factory=Counter)  #: why jobs did not use their lane or service tier
     failures: list[tuple[str, Failure]] = field(default_factory=list)  #: of this invocation: document and reason
     endpoint_failures: list[Failure] = field(default_factory=list)  #: of the latest jobs, consecutive
     retryable: int = 0  #: failed documents of all invocations that can succeed if asked again

@@ -13,7 +13,7 @@ MAX_ENDPOINT_FAILURES = 5
 
 @dataclass
 class Spending:
-    """Tokens, by model and lane."""
+    """Tokens, by model and by lane or service tier."""
 
     prices: Prices
     by_model: tuple[ModelUsage, ...] = ()

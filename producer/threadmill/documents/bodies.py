@@ -10,6 +10,7 @@ from typing import Any
 
 from threadmill.documents.errors import BadDocument
 from threadmill.errors import short_repr
+from threadmill.job.lanes import PRIORITY
 from threadmill.job.message import is_path
 
 #: Fields of a job, by the field of the request with the same meaning and form.
@@ -19,6 +20,7 @@ _CHAT = _SAME | {
     "max_completion_tokens": "max_completion_tokens",
     "max_tokens": "max_completion_tokens",
     "response_format": "response_format",
+    "seed": "seed",
 }
 _RESPONSES = _SAME | {"max_output_tokens": "max_completion_tokens", "instructions": "instructions"}
 
@@ -44,6 +46,13 @@ _DEFAULTS: dict[str, tuple[Any, ...]] = {
     "metadata": ({},),
 }
 
+#: Service tiers as fields of a job. OpenAI has two names for the faster one.
+_TIERS: Mapping[str, dict[str, str]] = {
+    "flex": {"lane": "flex"},
+    "priority": {"service_tier": PRIORITY},
+    "fast": {"service_tier": PRIORITY},
+}
+
 #: Roles of the messages that become `instructions`.
 _INSTRUCTION_ROLES = ("system", "developer")
 
@@ -60,6 +69,9 @@ def to_job_fields(url: str, body: Mapping[str, Any]) -> dict[str, Any]:
         fields["tools"] = [_nested(tool, "tools") for tool in _list(fields["tools"], "tools")]
     if isinstance(fields.get("tool_choice"), dict):
         fields["tool_choice"] = _nested(fields["tool_choice"], "tool_choice")
+    if isinstance(tier := remaining.get("service_tier"), str) and tier in _TIERS:
+        del remaining["service_tier"]
+        fields |= _TIERS[tier]
     if not is_chat:
         fields |= _response_fields(remaining)
     name = "messages" if is_chat else "input"

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from threadmill.job.lanes import PRIORITY
 from threadmill.job.result import Failure, Usage
 
 #: Statuses of a run that has not ended.
@@ -47,9 +48,9 @@ class Cost:
     usage: Usage = field(default_factory=Usage)
     by_run: dict[str, Usage] = field(default_factory=dict)  #: the parts of `usage`, by the id of the run
     model: str | None = None  #: of the last run
-    lane: str | None = None  #: the lane of all runs
-    fell_back: bool = False  #: the job's lane is closed, and further runs cost the full price
-    full_price: str | None = None  #: why runs cost the full price although the job has a lane
+    lane: str | None = None  #: the lane of all runs, or the service tier `priority` if one of them used it
+    fell_back: bool = False  #: the job's lane or tier is refused, and further runs ask for the full price
+    full_price: str | None = None  #: why runs cost the full price although the job has a lane or a service tier
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def spent(runs: int, calls: int, cost: Cost, lost: Lost) -> dict[str, Any]:
     return {
         "usage": cost.usage,
         "model": cost.model,
-        "lane": cost.lane,
+        "lane": cost.lane if cost.lane != PRIORITY else None,
+        "service_tier": PRIORITY if cost.lane == PRIORITY else None,
         "runs": runs,
         "calls": calls,
         "lost_threads": lost.threads,

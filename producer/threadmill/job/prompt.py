@@ -22,7 +22,7 @@ from pydantic import (
 from threadmill.errors import InvalidJob
 from threadmill.job.callback import Callback, CallbackFormat, CallbackUrl, SecretVariable
 from threadmill.job.json_value import JsonObject
-from threadmill.job.lanes import LaneName, discount_of
+from threadmill.job.lanes import LaneName, TierName, discount_of, window_of
 from threadmill.job.message import (
     FileInput,
     ImagePart,
@@ -88,7 +88,7 @@ class PromptJob(InputModel):
     truncation: JsonObject | None = None  #: the server's `truncation_strategy`
     parallel_tool_calls: bool | None = None
     seed: int | None = None  #: Chat Completions: equal requests with equal seeds get equal answers, as far as possible
-    service_tier: Literal["priority"] | None = None  #: faster processing at a higher price
+    service_tier: TierName | None = None  #: faster processing at a higher price; not together with a lane
     include_steps: bool = False  #: add the steps of the run, such as code and its logs, to the result
     stream: bool = False  #: publish the text as the model writes it, for `threadmill jobs follow`
     lane: LaneName | None = None  #: run at a lower price, which takes longer
@@ -133,9 +133,13 @@ class PromptJob(InputModel):
             for name in ("tools", "files", "thread", "keep_thread", "stream"):
                 if getattr(self, name):
                     raise ValueError(f"the batch lane takes single questions: leave out `{name}`, or `lane`")
-        discount = discount_of(self.lane)
-        if discount is not None and discount.completion_window and self.stream:
+        if window_of(self.lane) is not None and self.stream:
             raise ValueError(f"the lane {self.lane} does not stream: leave out `stream`, or use the lane flex")
+        if self.lane is not None and self.service_tier is not None:
+            raise ValueError(
+                f"a lane is cheaper and slower, the service tier {self.service_tier} is faster and costs more: "
+                "leave out `lane` or `service_tier`"
+            )
         return self
 
     @model_validator(mode="after")
@@ -190,6 +194,11 @@ class PromptJob(InputModel):
             return self.timeout_s
         discount = discount_of(self.lane)
         return discount.timeout_s if discount is not None else _TIMEOUT_S
+
+    @property
+    def priced_as(self) -> str | None:
+        """What decides the price of its runs: its lane or its service tier. None: they cost the ordinary price."""
+        return self.lane or self.service_tier
 
     @property
     def image_sources(self) -> tuple[str, ...]:

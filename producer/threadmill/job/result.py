@@ -110,7 +110,7 @@ class ModelUsage(StoredModel):
     """The tokens that one model has read and written."""
 
     model: str | None = None  #: the server's name of the model; None: neither the server nor the job named one
-    lane: str | None = None  #: the lane of the runs; None: they cost the full price
+    lane: str | None = None  #: the lane of the runs, or the service tier `priority`; None: they cost the full price
     usage: Usage = Usage()
 
 
@@ -162,7 +162,8 @@ class JobResult(StoredModel):
     usage: Usage = Usage()
     model: str | None = None  #: the server's name of the model of the last run
     lane: str | None = None  #: the lane of all runs; None: some cost the full price
-    full_price: str | None = None  #: why runs cost the full price although the job has a lane
+    service_tier: str | None = None  #: `priority` if a run used it: all tokens count at its price
+    full_price: str | None = None  #: why runs cost the full price although the job has a lane or a service tier
     runs: int = 0  #: remote runs started
     attempts: int = 0
     calls: int = 0  #: HTTP calls made, retries included
@@ -187,11 +188,18 @@ class JobResult(StoredModel):
     @property
     def usage_by_model(self) -> tuple[ModelUsage, ...]:
         """Its tokens, all under the model of the last run."""
-        return (ModelUsage(model=self.model, lane=self.lane, usage=self.usage),) if self.usage != Usage() else ()
+        return (
+            (ModelUsage(model=self.model, lane=self.lane or self.service_tier, usage=self.usage),)
+            if self.usage != Usage()
+            else ()
+        )
 
 
 def add_up(parts: Iterable[ModelUsage]) -> tuple[ModelUsage, ...]:
-    """Sums up the tokens by model and lane. Entries without tokens are left out, unless tokens were not reported."""
+    """Sums up the tokens by model, and by lane or service tier.
+
+    Entries without tokens are left out, unless tokens were not reported.
+    """
     sums: dict[tuple[str | None, str | None], Usage] = {}
     for part in parts:
         if part.usage != Usage():

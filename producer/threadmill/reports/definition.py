@@ -23,7 +23,7 @@ from threadmill.documents.readers.encoding import check_encoding
 from threadmill.documents.readers.jinja import sandbox
 from threadmill.documents.source import default_prompt
 from threadmill.errors import ThreadmillError
-from threadmill.job.lanes import LaneName
+from threadmill.job.lanes import LaneName, TierName
 from threadmill.job.message import FileTool
 from threadmill.job.model import InputModel
 from threadmill.job.prompt import Priority, PromptJob
@@ -33,6 +33,20 @@ from threadmill.reports.schedule import About, Schedule
 
 #: Valid names of reports, which are used in batches, keys, paths and mail.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+
+#: The fields of a definition that its jobs have, too.
+_JOB_FIELDS = (
+    "endpoint",
+    "assistant",
+    "profile",
+    "model",
+    "seed",
+    "lane",
+    "service_tier",
+    "timeout_s",
+    "priority",
+    "tenant",
+)
 
 _Share = Annotated[str, StringConstraints(pattern=r"^\d{1,3}%$")]
 
@@ -60,7 +74,9 @@ class ReportDefinition(InputModel):
     assistant: str | None = None
     profile: str | None = None
     model: str | None = None
+    seed: int | None = None
     lane: LaneName | None = None
+    service_tier: TierName | None = None
     timeout_s: PositiveFloat | None = None  #: deadline of one job, in seconds
     priority: Priority | None = None  #: of its jobs; default: normal
     tenant: Name | None = None  #: on whose behalf its jobs run; default: each step of each night is its own tenant
@@ -153,8 +169,7 @@ class ReportDefinition(InputModel):
     @cached_property
     def fields(self) -> dict[str, Any]:
         """The job fields that both steps share."""
-        names = ("endpoint", "assistant", "profile", "model", "lane", "timeout_s", "priority", "tenant")
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+        return {name: value for name in _JOB_FIELDS if (value := getattr(self, name)) is not None}
 
     def job_fields(self, step: StepPrompt) -> dict[str, Any]:
         return self.fields | {name: value for name, value in step.fields.items() if value is not None}

@@ -1,15 +1,19 @@
 """Checks a job against what an endpoint supports, without reading its files. Every InvalidJob names the remedy."""
 
 from threadmill.errors import InvalidJob
-from threadmill.job.lanes import discount_of
+from threadmill.job.lanes import window_of
 from threadmill.job.message import is_data_url, is_path, is_upload, label
 from threadmill.job.prompt import PromptJob
+from threadmill.settings.chat_abilities import check_chat
 from threadmill.settings.endpoint import Endpoint
 
 
 def check_abilities(name: str, endpoint: Endpoint, job: PromptJob) -> None:
     """Raises InvalidJob if the endpoint cannot run the job. `name`: the endpoint's."""
+    if endpoint.wire == "chat":
+        check_chat(name, job)
     _check_lane(name, endpoint, job)
+    _check_tier_and_seed(name, endpoint, job)
     if endpoint.wire == "responses":
         _check_fields(name, job)
     _check_token_limits(name, endpoint, job)
@@ -19,17 +23,34 @@ def check_abilities(name: str, endpoint: Endpoint, job: PromptJob) -> None:
 def _check_lane(name: str, endpoint: Endpoint, job: PromptJob) -> None:
     if job.lane is None:
         return
-    if endpoint.wire != "responses":
+    if endpoint.has_assistants:
         raise InvalidJob(
             f"`lane`: endpoint {name!r} speaks the Assistants API, which has no cheaper lanes; "
             "leave it out, or name an endpoint of kind `responses`"
         )
-    discount = discount_of(job.lane)
-    has_window = discount is not None and discount.completion_window is not None
-    if has_window and not endpoint.supports.background and endpoint.lane_fallback == "none":
+    if job.lane == "batch" and not endpoint.supports.batches and endpoint.lane_fallback == "none":
+        raise InvalidJob(
+            f"`lane`: endpoint {name!r} has no batches; leave it out, or set batches = true in "
+            f"[endpoints.{name}.supports] if its server has POST /batches"
+        )
+    if window_of(job.lane) is not None and not endpoint.supports.background and endpoint.lane_fallback == "none":
         raise InvalidJob(
             f"`lane`: {job.lane} needs a server that works in the background, which endpoint {name!r} "
             f"does not (background = false in [endpoints.{name}.supports]); use the lane flex, or leave it out"
+        )
+
+
+def _check_tier_and_seed(name: str, endpoint: Endpoint, job: PromptJob) -> None:
+    if job.service_tier is not None and endpoint.has_assistants:
+        raise InvalidJob(
+            f"`service_tier`: endpoint {name!r} speaks the Assistants API, which has none; "
+            "leave it out, or name an endpoint of kind `responses` or `chat`"
+        )
+    if job.seed is not None and endpoint.wire != "chat":
+        api = "Assistants" if endpoint.has_assistants else "Responses"
+        raise InvalidJob(
+            f"`seed`: endpoint {name!r} speaks the {api} API, which has none; "
+            "leave it out, or name an endpoint of kind `chat`"
         )
 
 

@@ -46,7 +46,13 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
     },
     EndpointKind.CHAT: {
         "wire": "chat",
-        "supports": {"data_urls": True, "files": False, "background": False, "stored_responses": False},
+        "supports": {
+            "data_urls": True,
+            "files": False,
+            "background": False,
+            "stored_responses": False,
+            "batches": False,
+        },
         "limits": {"per_model": True},
     },
     EndpointKind.EMULATOR: {
@@ -58,7 +64,11 @@ _KIND_DEFAULTS: dict[EndpointKind, dict[str, Any]] = {
 
 
 #: The defaults of each wire.
-_WIRE_DEFAULTS: dict[str, dict[str, Any]] = {"responses": {"min_token_limit": 16}, "chat": {"min_token_limit": 1}}
+_WIRE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "responses": {"min_token_limit": 16},
+    # Each run holds a connection to its end, and a worker may have more than the default number of jobs.
+    "chat": {"min_token_limit": 1, "max_connections": 1000},
+}
 
 
 class Endpoint(RunLimits):

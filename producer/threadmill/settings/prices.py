@@ -6,6 +6,7 @@ currency = "USD"
 [prices."gpt-4o-mini"]      # per million tokens
 prompt = 0.15
 completion = 0.60
+priority_factor = 1.67      # of the service tier `priority`, if it differs from that of other models
 """
 
 import re
@@ -16,6 +17,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from threadmill.job.lanes import PRIORITY
 from threadmill.job.model import InputModel
 from threadmill.job.result import ModelUsage, Usage
 
@@ -32,6 +34,7 @@ class Price(InputModel):
 
     prompt: _Amount
     completion: _Amount
+    priority_factor: _Amount | None = None  #: what the service tier `priority` costs; None: as in the table [prices]
 
     def of(self, usage: Usage) -> float:
         """Returns the cost. Tokens reported only in the total count as output tokens, as reasoning does."""
@@ -51,14 +54,21 @@ class Prices(InputModel):
     flex_lane_factor: _Amount = 0.5
     within_2h_lane_factor: _Amount = 0.7
     within_8h_lane_factor: _Amount = 0.6
+    # OpenAI's price list of fast mode: twice the usual price for most models, from 1.67 (gpt-4o-mini) to 2.5 (gpt-5.5)
+    priority_factor: _Amount = 2
 
     @property
     def models(self) -> AbstractSet[str]:
         """The models that have a price."""
         return self.__pydantic_extra__.keys()
 
-    def factor(self, lane: str | None) -> float:
-        """Returns the share of the ordinary price that a lane costs; 1 for an unknown lane of a newer version."""
+    def factor(self, lane: str | None, price: Price) -> float:
+        """Returns what a lane or the tier `priority` costs, as a share of this ordinary price of a model.
+
+        It is 1 for an unknown lane of a newer version.
+        """
+        if lane == PRIORITY:
+            return self.priority_factor if price.priority_factor is None else price.priority_factor
         factors = {
             "batch": self.batch_lane_factor,
             "flex": self.flex_lane_factor,
@@ -109,7 +119,7 @@ def cost(usage: Iterable[ModelUsage], prices: Prices) -> Cost:
         if price is None:
             unpriced[part.model or ""] = None
         else:
-            amounts.append(price.of(part.usage) * prices.factor(part.lane))
+            amounts.append(price.of(part.usage) * prices.factor(part.lane, price))
     is_known = bool(amounts) or not (unpriced or unreported)
     return Cost(sum(amounts) if is_known else None, prices.currency, tuple(unpriced), unreported)
 

@@ -21,4 +21,10 @@ class Supports(InputModel):
     background: bool = True  #: work in the background; otherwise a call returns when the response has ended
     stored_responses: bool = True  #: otherwise each round of tools sends the whole input again
     list_responses: bool = False  #: `GET /responses`, which shows their metadata
+    batches: bool = True  #: `POST /batches`, for the batch lane
+    # Of Chat Completions:
+    json_schema: bool = True  #: `response_format` with a schema; otherwise the schema is sent in words
+    max_completion_tokens: bool = False  #: that name of the limit; otherwise it is sent as `max_tokens`
+    stream_usage: bool = True  #: `stream_options`, so that streams end with the tokens that they used
+    # Of both:
     idempotency_keys: bool = False  #: the first reply is repeated to a POST with a known Idempotency-Key

@@ -20,12 +20,15 @@ def request(id: str, input: str, **more: Any) -> dict[str, Any]:
     return {"custom_id": id, "method": "POST", "url": "/v1/responses", "body": body} | more
 
 
-def batch(client: OpenAI, *lines: Any) -> Any:
+def chat(id: str, text: str, **more: Any) -> dict[str, Any]:
+    body = {"model": "emulator", "messages": [{"role": "user", "content": text}]} | more
+    return {"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}
+
+
+def batch(client: OpenAI, *lines: Any, endpoint: Any = "/v1/responses") -> Any:
     written = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
     file = client.files.create(file=("in.jsonl", written.encode() or b"\n"), purpose="batch")
-    return client.batches.create(
-        input_file_id=file.id, endpoint="/v1/responses", completion_window="24h", metadata={"a": "b"}
-    )
+    return client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h", metadata={"a": "b"})
 
 
 def ended(client: OpenAI, batch: Any) -> tuple[Any, list[str]]:
@@ -72,7 +75,7 @@ def test_good_and_bad_requests(client: OpenAI):
     ("line", "code"),
     [
         ("{", "invalid_json_line"),
-        (request("a", "x", url="/v1/chat/completions"), "invalid_value"),
+        (request("a", "x", url="/v1/chat/completions"), "invalid_url"),
         (request("a", "x", method="GET"), "invalid_value"),
         ({"custom_id": "b"}, "missing_required_parameter"),
         (request("first", "x"), "duplicate_custom_id"),
@@ -122,3 +125,28 @@ def test_batches_above_the_limit_on_enqueued_tokens_fail():
             "Enqueued token limit reached for emulator",
         )
         assert ended(client, batch(client, request("one", "How much wood would a woodchuck?")))[0].status == "completed"
+
+
+def test_chat_completions(client: OpenAI, server: Running):
+    lines_in = [
+        chat("one", "[[scenario=echo]]hi"),
+        chat("two", "[[scenario=tools]]hi"),
+        chat("three", "[[scenario=rate_limited]]hi"),
+        chat("four", "hi", n=2),
+    ]
+    done, _ = ended(client, batch(client, *lines_in, endpoint="/v1/chat/completions"))
+    assert done.endpoint == "/v1/chat/completions"
+    good, bad = lines(client, done.output_file_id), lines(client, done.error_file_id)
+    choices = {id: line["response"]["body"]["choices"][0] for id, line in good.items()}
+    assert choices["one"]["message"]["content"] == "hi"
+    assert choices["two"]["finish_reason"] == "tool_calls"
+    assert {id: line["response"]["status_code"] for id, line in bad.items()} == {"three": 429, "four": 400}
+    assert server.emulator.state.completions.active == {}
+
+
+def test_a_cancelled_batch_leaves_no_chat_completion(client: OpenAI, server: Running):
+    made = batch(client, chat("one", "[[scenario=stuck]]hi"), endpoint="/v1/chat/completions")
+    while client.batches.retrieve(made.id).status != "in_progress":
+        time.sleep(0.005)
+    ended(client, client.batches.cancel(made.id))
+    assert server.emulator.state.completions.active == {}

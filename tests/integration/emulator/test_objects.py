@@ -243,7 +243,7 @@ async def test_headers_and_models(client: AsyncOpenAI, server: Running):
     run = await client.beta.threads.runs.create(raw.parse().id, assistant_id="asst_echo")
     raw = await client.beta.threads.runs.with_raw_response.retrieve(run.id, thread_id=run.thread_id)
     assert raw.headers["openai-poll-after-ms"] == "20"
-    assert [model.id async for model in client.models.list()] == ["emulator-1"]
+    assert "emulator-1" in [model.id async for model in client.models.list()]
     async with httpx.AsyncClient() as plain:
         assert (await plain.get(f"{server.url}/v1/nope")).headers["x-request-id"]
 

@@ -166,7 +166,7 @@ def test_what_a_batch_refuses(http: httpx.Client):
         return http.post("/files", files={"file": ("a.jsonl", b"{}")}, data={"purpose": purpose}).json()["id"]
 
     body = {"input_file_id": upload("batch"), "endpoint": "/v1/responses", "completion_window": "24h"}
-    wrong = {"endpoint": "/v1/chat/completions", "completion_window": "1h", "input_file_id": "file-x"}
+    wrong = {"endpoint": "/v1/embeddings", "completion_window": "1h", "input_file_id": "file-x"}
     for field, value in wrong.items():
         assert refused(http.post("/batches", json=body | {field: value}))[1] == field
     message = refused(http.post("/batches", json=body | {"input_file_id": upload("user_data")}))[0]

@@ -14,10 +14,12 @@ pytestmark = pytest.mark.integration
 PLAIN = {"model": "emulator", "input": "Hello", "background": True}
 WINDOW = PLAIN | {"background_options": {"completion_window": "2h"}}
 FLEX = PLAIN | {"service_tier": "flex"}
+PRIORITY = PLAIN | {"service_tier": "priority"}
+NO_TIER = "Invalid service_tier argument: The requested service tier is not allowed for this project."
 
 
-def post(server: Running, body: Mapping[str, Any]) -> httpx.Response:
-    return httpx.post(f"{server.base_url}/responses", headers={"Authorization": "Bearer k"}, json=body)
+def post(server: Running, body: Mapping[str, Any], path: str = "responses") -> httpx.Response:
+    return httpx.post(f"{server.base_url}/{path}", headers={"Authorization": "Bearer k"}, json=body)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,9 @@ def test_a_completion_window_has_its_conditions(changes: dict[str, Any], param: 
 @pytest.mark.parametrize(
     ("lacking", "body", "message"),
     [
-        ("flex", FLEX, "Invalid service_tier argument: The requested service tier is not allowed for this project."),
+        ("flex", FLEX, NO_TIER),
+        ("priority", PRIORITY, NO_TIER),
+        ("priority", PLAIN | {"service_tier": "fast"}, NO_TIER),
         ("completion_windows", WINDOW, "Unknown parameter: 'background_options'."),
     ],
 )
@@ -63,7 +67,26 @@ def test_flex_processing_is_refused_until_it_has_capacity():
     assert replies[3].json()["service_tier"] == "flex"
 
 
-@pytest.mark.parametrize("body", [FLEX, WINDOW])
+@pytest.mark.parametrize("tier", ["priority", "fast"])
+def test_the_faster_tier_has_two_names_and_may_not_be_available(tier: str):
+    with running(Options(run_s=0)) as server:
+        replies = [
+            post(server, PRIORITY | {"service_tier": tier, "input": text}) for text in ("Hi", "[[tier=default]]Hi")
+        ]
+
+    assert [reply.json()["service_tier"] for reply in replies] == ["priority", "default"]
+
+
+def test_chat_completions_have_the_same_tiers():
+    chat = {"model": "emulator", "messages": [{"role": "user", "content": "Hi"}], "service_tier": "fast"}
+    with running(Options(run_s=0)) as server, running(Options(run_s=0, without=frozenset({"priority"}))) as other:
+        taken, refused = post(server, chat, "chat/completions"), post(other, chat, "chat/completions")
+
+    assert taken.json()["service_tier"] == "priority"
+    assert (refused.status_code, refused.json()["error"]["message"]) == (400, NO_TIER)
+
+
+@pytest.mark.parametrize("body", [FLEX, PRIORITY, WINDOW])
 def test_a_server_that_ignores_them_shows_the_default_tier(body: dict[str, Any]):
     with running(Options(run_s=0, extras=frozenset({"ignores_tiers"}))) as server:
         reply = post(server, body)

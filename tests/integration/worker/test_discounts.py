@@ -1,10 +1,12 @@
-"""Jobs in the lanes of ordinary runs: flex processing and completion windows."""
+"""Jobs in the lanes of ordinary runs, flex processing and completion windows, and in the service tier `priority`."""
 
 from typing import Any
 
 import pytest
+from tests.emulated import CHAT
 
 from threadmill import FailureKind, JobState
+from threadmill.settings.prices import cost
 
 pytestmark = [
     pytest.mark.integration,
@@ -14,6 +16,8 @@ pytestmark = [
 ]
 
 FULL_PRICE = pytest.mark.endpoint(lane_fallback="full_price", unreachable_limit_s=0.2)
+#: Tests of the tier run on each wire that has it.
+ON_BOTH = pytest.mark.parametrize("wire", ["responses", pytest.param("chat", marks=pytest.mark.endpoint(**CHAT))])
 LANES = ["flex", "within-2h", "within-8h"]
 
 WINDOWS = {"within-2h": "2h", "within-8h": "8h"}
@@ -32,8 +36,9 @@ def with_quirks(*names: str) -> pytest.MarkDecorator:
 
 
 def asked(emulator: Any) -> list[tuple[str | None, str | None]]:
-    """The tier and the completion window of each request for a response."""
-    bodies = [request.json for request in emulator.sent("POST", "/responses")]
+    """The tier and the completion window of each request for an answer."""
+    sent = [*emulator.sent("POST", "/responses"), *emulator.sent("POST", "/chat/completions")]
+    bodies = [request.json for request in sent]
     windows = [(body.get("background_options") or {}).get("completion_window") for body in bodies]
     return [(body.get("service_tier"), window) for body, window in zip(bodies, windows, strict=True)]
 
@@ -143,3 +148,57 @@ async def test_a_window_needs_an_endpoint_that_works_in_the_background(worker, e
     assert (result.state, result.lane) == (JobState.SUCCEEDED, None)
     assert "works in the background" in result.full_price
     assert asked(emulator) == [(None, None)]
+
+
+@ON_BOTH
+@pytest.mark.settings(prices={"emulator-1": {"prompt": 1, "completion": 1, "priority_factor": 3}})
+async def test_the_tier_priority_is_asked_for_in_each_round_and_counts_at_its_price(wire, worker, emulator, settings):
+    fast = await worker.run("[[scenario=tools tool=weigh]]Well?", service_tier="priority", tools=["weigh"])
+    usual = await worker.run("[[scenario=tools tool=weigh]]Well?", tools=["weigh"])
+
+    assert [(each.state, each.service_tier, each.lane, each.full_price) for each in (fast, usual)] == [
+        (JobState.SUCCEEDED, "priority", None, None),
+        (JobState.SUCCEEDED, None, None, None),
+    ]
+    assert asked(emulator) == [("priority", None)] * 2 + [(None, None)] * 2
+    spent = [cost(each.usage_by_model, settings.prices).amount for each in (fast, usual)]
+    assert spent[0] == pytest.approx(3 * spent[1])
+
+
+@ON_BOTH
+async def test_a_run_of_another_tier_than_asked_for_counts_at_its_own_price(wire, worker):
+    result = await worker.run("[[tier=default]]Why?", service_tier="priority")
+
+    assert (result.state, result.service_tier) == (JobState.SUCCEEDED, None)
+    assert result.full_price == "the server used its service tier default instead of the service tier priority"
+
+
+@ON_BOTH
+async def test_a_run_in_the_tier_of_its_project_counts_at_that_price(wire, worker):
+    result = await worker.run("[[tier=priority]]Why?")
+    assert (result.state, result.service_tier, result.full_price) == (JobState.SUCCEEDED, "priority", None)
+
+
+@ON_BOTH
+@without("priority")
+@pytest.mark.parametrize(
+    "falls_back", [pytest.param(False, id="fails"), pytest.param(True, id="falls back", marks=FULL_PRICE)]
+)
+async def test_a_server_that_refuses_the_tier_is_asked_once(falls_back, wire, worker, emulator):
+    result = await worker.run("Why?", service_tier="priority")
+
+    if falls_back:
+        assert (result.state, result.service_tier) == (JobState.SUCCEEDED, None)
+        assert "Invalid service_tier argument" in result.full_price
+        assert asked(emulator) == [("priority", None), (None, None)]
+    else:
+        assert (result.failure.kind, len(asked(emulator))) == (FailureKind.UNSUPPORTED, 1)
+        assert "leave out `service_tier`, or set lane_fallback" in result.failure.message
+
+
+@pytest.mark.endpoint(**CHAT)
+async def test_a_seed_is_sent_with_each_call(worker, emulator):
+    result = await worker.run("[[scenario=tools tool=weigh]]Well?", seed=7, tools=["weigh"])
+
+    assert result.ok
+    assert [request.json["seed"] for request in emulator.sent("POST", "/chat/completions")] == [7, 7]

@@ -324,6 +324,6 @@ def test_each_queued_job_is_in_one_place_and_none_is_lost(make_settings, constan
         run_state_machine_as_test(
             ReadyQueue,
             settings=settings(
-                max_examples=25, stateful_step_count=30, deadline=None, phases=[Phase.generate, Phase.shrink]
+                max_examples=12, stateful_step_count=30, deadline=None, phases=[Phase.generate, Phase.shrink]
             ),
         )

@@ -92,11 +92,19 @@ def test_each_model_has_its_own_price():
     assert found.most.amount == pytest.approx(0.001 + 0.010 + 0.002 + 0.040)
 
 
-@pytest.mark.parametrize(("lane", "amount"), [("batch", 0.0005), ("flex", 0.0005), ("within-2h", 0.0007)])
-def test_a_lane_is_estimated_at_its_price(lane, amount):
-    asked = [EstimatedPrompt("字" * 993, "gpt-4o-mini")]
-    ordinary, cheap = (estimate(asked, MINI, lane=each) for each in (None, lane))
-    assert (ordinary.least.amount, cheap.least.amount) == (pytest.approx(0.001), pytest.approx(amount))
+@pytest.mark.parametrize(
+    ("lane", "amount"),
+    [(None, 0.001), ("batch", 0.0005), ("flex", 0.0005), ("within-2h", 0.0007), ("priority", 0.002)],
+)
+def test_a_lane_and_a_service_tier_are_estimated_at_their_price(lane, amount):
+    asked = [EstimatedPrompt("字" * 993, "gpt-4o-mini", priced_as=lane)]
+    assert estimate(asked, MINI).least.amount == pytest.approx(amount)
+
+
+def test_the_prompts_of_one_batch_may_have_different_prices():
+    asked = [EstimatedPrompt("字" * 993, "gpt-4o-mini", "", 1000, each) for each in ("priority", None, "flex")]
+    found = estimate(asked, MINI)
+    assert (found.least.amount, found.most.amount) == (pytest.approx(0.0035), pytest.approx(0.0385))
 
 
 def test_an_unlimited_answer_has_no_highest_cost():

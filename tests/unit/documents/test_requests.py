@@ -131,6 +131,22 @@ def test_a_response_becomes_a_job(job):
     assert (asked.max_completion_tokens, asked.truncation) == (300, {"type": "auto"})
 
 
+@pytest.mark.parametrize("url", [CHAT, RESPONSES])
+def test_a_service_tier_decides_the_price(job, url):
+    lanes = {tier: job(url, service_tier=tier) for tier in ("default", "flex", "priority", "fast")}
+    assert {tier: each.priced_as for tier, each in lanes.items()} == {
+        "default": None,
+        "flex": "flex",
+        "priority": "priority",
+        "fast": "priority",
+    }
+    assert lanes["fast"].service_tier == "priority"
+
+
+def test_a_seed_is_one_of_chat_completions(job):
+    assert job(CHAT, seed=7).seed == 7
+
+
 def test_fields_without_effect_are_accepted(job):
     plain = job()
     indifferent = {"n": 1, "stream": False, "store": True, "user": "u", "presence_penalty": 0.0, "frequency_penalty": 0}
@@ -141,11 +157,13 @@ def test_fields_without_effect_are_accepted(job):
 @pytest.mark.parametrize(
     ("url", "body", "names"),
     [
-        (CHAT, {"seed": 7}, "has the unsupported field 'seed'; remove it"),
+        (CHAT, {"verbosity": "low"}, "has the unsupported field 'verbosity'; remove it"),
+        (RESPONSES, {"seed": 7}, "has the unsupported field 'seed'; remove it"),
         (CHAT, {"n": 2, "stream": True}, "has the unsupported fields 'n', 'stream'; remove them"),
         (CHAT, {"n": True}, "has the unsupported field 'n'"),
         (CHAT, {"reasoning_effort": "high"}, "'reasoning_effort'"),
-        (CHAT, {"service_tier": "flex"}, "'service_tier'"),
+        (CHAT, {"service_tier": "scale"}, "'service_tier'"),
+        (RESPONSES, {"service_tier": ["flex"]}, "'service_tier'"),
         (CHAT, {"input": "x"}, "'input'"),
         (CHAT, {"max_output_tokens": 300}, "'max_output_tokens'"),
         (CHAT, {"max_tokens": 300, "max_completion_tokens": 300}, "'max_tokens'"),

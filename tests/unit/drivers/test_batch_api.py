@@ -19,6 +19,7 @@ from threadmill_worker.drivers.batch_api import (
     _answered,
     _entry,
 )
+from threadmill_worker.drivers.responses.replies import parse_response
 
 OPENAI_LIMIT = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached for m.", "line": None}
 AZURE_LIMIT = {"code": "token_limit_exceeded", "message": "The number of enqueued tokens has surpassed the limit."}
@@ -129,7 +130,7 @@ def test_an_error_in_the_output_file_holds_no_secret(ensure_ascii):
     REDACTOR.register('sk-"secret"-ä')
     error = {"message": 'no access with sk-"secret"-ä'}
     line = {"custom_id": "job_1", "response": {"status_code": 401, "body": {"error": error}}}
-    answered = _answered(_entry(json.dumps(line, ensure_ascii=ensure_ascii).encode()))
+    answered = _answered(_entry(json.dumps(line, ensure_ascii=ensure_ascii).encode()), parse_response)
 
     assert answered.custom_id == "job_1"
     assert "no access with [key]" in repr(answered)

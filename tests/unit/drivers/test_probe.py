@@ -74,14 +74,18 @@ async def test_a_server_of_responses_is_known(probe, answers):
 @pytest.mark.parametrize(
     ("kind", "answers", "told"),
     [
-        ("responses", {**NO_ROUTE, **CHAT}, "404 Not Found; this server speaks only Chat Completions"),
-        ("responses", {"": (404, "<h1>Cannot POST /v1/responses</h1>"), **CHAT}, "only Chat Completions"),
+        ("responses", {**NO_ROUTE, **CHAT}, '404 Not Found; this server speaks Chat Completions: set kind = "chat"'),
+        ("responses", {"": (404, "<h1>Cannot POST /v1/responses</h1>"), **CHAT}, 'set kind = "chat"'),
         ("responses", {"": (200, "<html><title>My chat</title>"), **CHAT}, "200 an HTML page: My chat; "),
-        ("responses", {"": (200, {"id": "c1", "object": "chat.completion"})}, "speaks only Chat Completions"),
+        (
+            "responses",
+            {"": (200, {"id": "c1", "object": "chat.completion"})},
+            'speaks Chat Completions: set kind = "chat"',
+        ),
         ("responses", ASSISTANTS_ONLY, 'set kind = "assistants"'),
         ("responses", NO_ROUTE, "at this base_url: check it"),
         ("assistants", OPENAI, "404 Invalid URL (POST /v1/threads); this server speaks the Responses API: set kind ="),
-        ("assistants", {**NO_ROUTE, **CHAT}, "only Chat Completions"),
+        ("assistants", {**NO_ROUTE, **CHAT}, 'set kind = "chat"'),
     ],
 )
 async def test_a_server_of_another_api_is_reported_with_its_api(probe, kind, answers, told):

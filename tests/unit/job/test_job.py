@@ -126,6 +126,15 @@ def test_the_lanes_of_ordinary_runs_take_tools_files_and_threads():
         PromptJob.parse({"prompt": "x", "stream": True, "lane": "within-2h"})
 
 
+def test_a_job_has_a_lane_or_a_service_tier():
+    fast = PromptJob.parse({"prompt": "x", "service_tier": "priority"})
+    assert (fast.priced_as, fast.time_limit_s) == ("priority", 1800)
+    assert PromptJob.parse({"prompt": "x", "lane": "flex"}).priced_as == "flex"
+
+    with pytest.raises(InvalidJob, match="leave out `lane` or `service_tier`"):
+        PromptJob.parse({"prompt": "x", "lane": "flex", "service_tier": "priority"})
+
+
 def test_the_fingerprint_is_of_the_content_alone():
     plain = PromptJob(prompt="x")
     assert plain.digest == PromptJob(prompt="x", key="k", batch="b").digest

@@ -47,6 +47,11 @@ def test_a_report_gives_its_jobs_their_order_and_its_batches_their_limit(written
     assert (report.probe.priority, report.probe.tenant, report.concurrent) == ("low", "reports", 5)
 
 
+def test_a_report_gives_its_jobs_their_service_tier_and_their_seed(written):
+    report = written('service_tier = "priority"\nseed = 7\n' + LEAST)
+    assert report.job_fields(report.map) == {"service_tier": "priority", "seed": 7}
+
+
 def test_unset_variables_are_listed(written, monkeypatch):
     monkeypatch.setenv("HOOK", "http://127.0.0.1/")
     monkeypatch.delenv("HOOK_TOKEN", raising=False)

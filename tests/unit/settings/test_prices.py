@@ -41,6 +41,17 @@ def test_the_share_of_a_lane_can_be_set():
     assert cost([used("m", lane="within-8h")], prices).amount == 0.25
 
 
+def test_the_service_tier_priority_costs_more_by_a_factor_that_models_may_differ_in():
+    fast = [used("usual", lane="priority")], [used("other", lane="priority")]
+    table = {"usual": {"prompt": 1, "completion": 1}, "other": {"prompt": 1, "completion": 1, "priority_factor": 2.5}}
+
+    assert [cost(each, Prices.model_validate(table)).amount for each in fast] == [2, 2.5]
+    assert [cost(each, Prices.model_validate({**table, "priority_factor": 1.75})).amount for each in fast] == [
+        1.75,
+        2.5,
+    ]
+
+
 def test_the_batch_lane_is_cheaper_by_its_factor():
     ordinary, cheap = (cost([used("gpt-4o-mini", lane=lane)], MINI).amount for lane in (None, "batch"))
     assert cheap == ordinary / 2

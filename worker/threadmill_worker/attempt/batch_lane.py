@@ -33,6 +33,11 @@ def batch_lane_of(
     job = record.job
     if job.lane != "batch" or endpoint.has_assistants:
         return None
+    if not endpoint.supports.batches and endpoint.lane_fallback == "none":
+        message = f"endpoint {name!r} has no batches (batches = false in its `supports`): {remedy(name)}"
+        raise NotServed(FailureKind.UNSUPPORTED, message, retryable=False)
+    if not endpoint.supports.batches:
+        return None
     lane = pool_name(name, features.model, key)
     obstacle = "has tools, from its profile" if has_tools else "has files to upload" if features.uploads else None
     if endpoint.lane_fallback == "full_price":

@@ -18,13 +18,15 @@ from threadmill_worker.attempt.not_served import NotServed, raising_not_served
 from threadmill_worker.attempt.polling import JobPolling
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.batch_api import RemoteBatches
+from threadmill_worker.drivers.chat.driver import ChatDriver
+from threadmill_worker.drivers.chat.requests import batch_request as batch_completion
 from threadmill_worker.drivers.connection import Connection
 from threadmill_worker.drivers.driver import Driver
 from threadmill_worker.drivers.files import FileTransfer
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.remote_objects import RemoteObjects
 from threadmill_worker.drivers.responses.driver import ResponsesDriver
-from threadmill_worker.drivers.responses.requests import batch_request
+from threadmill_worker.drivers.responses.requests import batch_request as batch_response
 from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane
@@ -40,9 +42,10 @@ from threadmill_worker.tracing.runs import RunSpans
 from threadmill_worker.tracing.subject import Subject
 
 #: The driver of each wire.
-DRIVERS: dict[str, type[AssistantsDriver | ResponsesDriver]] = {
+DRIVERS: dict[str, type[AssistantsDriver | ResponsesDriver | ChatDriver]] = {
     "assistants": AssistantsDriver,
     "responses": ResponsesDriver,
+    "chat": ChatDriver,
 }
 
 
@@ -121,7 +124,9 @@ class Contexts:
         spec = await self._resolve(record)
         if spec.batch_lane is None:
             return None
-        return await batch_request(self.connection(spec.endpoint, spec.key), spec, progress)
+        connection = self.connection(spec.endpoint, spec.key)
+        make = batch_completion if connection.endpoint.wire == "chat" else batch_response
+        return await make(connection, spec, progress)
 
     def batches(self, name: str, key: str | None = None) -> RemoteBatches:
         """The Batch API of an endpoint. `key`: as in `connection`."""
@@ -156,6 +161,8 @@ class Contexts:
         if spec.job.lane is not None:
             return JobPolling(arriving=arriving, ran=ran)
         name = f"{spec.endpoint}/{spec.assistant}/{spec.model or ''}"
+        if spec.job.service_tier is not None:  # its runs are faster
+            name = f"{name}/{spec.job.service_tier}"
         return JobPolling(await self._durations.plan(name), partial(self._durations.add, name), arriving, ran)
 
     async def _resolve(self, record: JobRecord) -> JobSpec:

@@ -132,5 +132,5 @@ def features_of(
         steps=job.include_steps,
         response_format=job.response_format,
         model=settings.model_of(job, endpoint),
-        lane=job.lane,
+        lane=job.priced_as,
     )

@@ -5,11 +5,12 @@ Source: developers.openai.com/api/docs/guides/batch; openai-python types/batch.
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import openai
 
@@ -18,6 +19,7 @@ from threadmill.secrets.redaction import redact_parsed
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.bodies import lines
+from threadmill_worker.drivers.chat.replies import parse_completion
 from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.drivers.files import expiry
@@ -25,7 +27,7 @@ from threadmill_worker.drivers.json import NotTheApi, as_dict, parse_id
 from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
-from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, Unusable
+from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, RunObservation, Unusable
 from threadmill_worker.lifecycle.server_errors import ServerError, failure_of
 
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -39,6 +41,18 @@ _LIMIT_TEXT = re.compile(r"batch rate limit exceeded|enqueued token", re.IGNOREC
 
 #: Codes of requests that the server did not process.
 _UNANSWERED_CODES = frozenset({"batch_expired", "batch_cancelled"})
+
+
+@dataclass(frozen=True)
+class _Batched:
+    """How requests of one API are batched."""
+
+    url: Literal["/v1/responses", "/v1/chat/completions"]  #: of each request
+    parse: Callable[[dict[str, Any]], RunObservation]  #: reads the body of its reply
+
+
+_OF_RESPONSES = _Batched("/v1/responses", parse_response)
+_OF_CHAT = _Batched("/v1/chat/completions", partial(parse_completion, name="batch"))
 
 
 class BatchesRefused(Exception):
@@ -67,6 +81,12 @@ class RemoteBatches:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._sdk = api.sdk
+        self._batched = _OF_CHAT if api.endpoint.wire == "chat" else _OF_RESPONSES
+
+    def line(self, custom_id: str, body: dict[str, Any]) -> bytes:
+        """Returns a request as a line of the file."""
+        line = {"custom_id": custom_id, "method": "POST", "url": self._batched.url, "body": body}
+        return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
     async def upload(self, name: str, requests: bytes) -> str:
         """Uploads the requests and returns the id of the file. `name`: the name of the batch."""
@@ -89,7 +109,7 @@ class RemoteBatches:
         with self._raising():
             call = self._sdk.batches.with_raw_response.create(
                 input_file_id=file_id,
-                endpoint="/v1/responses",
+                endpoint=self._batched.url,
                 completion_window="24h",
                 metadata=tag("batch", name),
             )
@@ -133,7 +153,7 @@ class RemoteBatches:
             async with self._sdk.files.with_streaming_response.content(file_id) as content:
                 async for line in lines(content.iter_bytes(), self._api.endpoint.reply_limit_bytes):
                     if line.strip():
-                        yield _answered(_entry(line))
+                        yield _answered(_entry(line), self._batched.parse)
 
     @contextmanager
     def _raising(self, target: Target = Target.COLLECTION) -> Iterator[None]:
@@ -159,12 +179,6 @@ class RemoteBatches:
                     raise BatchesAway(call_error.reason) from None
 
 
-def request_line(custom_id: str, body: dict[str, Any]) -> bytes:
-    """Returns a request as a line of the file."""
-    line = {"custom_id": custom_id, "method": "POST", "url": "/v1/responses", "body": body}
-    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
-
-
 def _entry(line: bytes) -> dict[str, Any]:
     try:
         text = line.decode("utf-8", "replace")
@@ -177,12 +191,12 @@ def _custom_id(entry: dict[str, Any]) -> str:
     return str(entry.get("custom_id"))
 
 
-def _answered(entry: dict[str, Any]) -> Answered:
+def _answered(entry: dict[str, Any], parse_reply: Callable[[dict[str, Any]], RunObservation]) -> Answered:
     response = as_dict(entry.get("response"))
     body, status = as_dict(response.get("body")), response.get("status_code")
     if status == 200:
         try:
-            run = replace(parse_response(body), lane="batch")
+            run = replace(parse_reply(body), lane="batch")
         except NotTheApi as error:
             failure = Failure(kind=FailureKind.SERVER_ERROR, message=str(error), retryable=True)
             return Answered(_custom_id(entry), None, failure)

@@ -23,6 +23,8 @@ class Connection:
     slots: StreamSlots
     capabilities: Capabilities
     undeletable: set[str] = field(default_factory=set)  #: kinds of objects that the server cannot delete
+    #: By model: fields of Chat Completions that the server refuses, and without which jobs can run.
+    left_out: dict[str | None, frozenset[str]] = field(default_factory=dict)
     metrics: Metrics = UNCOUNTED
 
     @classmethod

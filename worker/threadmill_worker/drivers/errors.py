@@ -40,7 +40,7 @@ _TEXT_LIMIT = 500
 
 OTHER_WIRE = (
     "; this server does not speak the endpoint's API: check base_url, and whether kind should be "
-    '"responses" (OpenAI, Azure v1) or "assistants"; `threadmill doctor` finds out'
+    '"responses" (OpenAI, Azure v1), "assistants" or "chat"; `threadmill doctor` finds out'
 )
 
 #: Statuses for a path or a method that the server does not have.

@@ -20,6 +20,7 @@ from yarl import URL
 
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.drivers.bodies import ERROR_BYTES, OF_ENCODING, too_large
+from threadmill_worker.drivers.keepalive import probed_socket
 from threadmill_worker.tracing.http_calls import http_call
 
 _USER_AGENT = f"threadmill/{version('threadmill')}"
@@ -152,7 +153,9 @@ class Http:
     def _open(self) -> aiohttp.ClientSession:
         """Opens the session, which needs a running event loop."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._endpoint.max_connections, ssl=_ssl_of(self._base_url)),
+            connector=aiohttp.TCPConnector(
+                limit=self._endpoint.max_connections, ssl=_ssl_of(self._base_url), socket_factory=probed_socket
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
             proxy=_proxy_of(self._base_url),

@@ -40,3 +40,23 @@ class JobSpec:
     def tag(self) -> str:
         """The tag on every remote object of this job."""
         return job_tag(self.id, self.redrives)
+
+    @property
+    def response_format(self) -> Any:
+        return self.job.response_format or (self.profile and self.profile.response_format)
+
+    @property
+    def temperature(self) -> float | None:
+        return _first(self.job.temperature, self.profile.temperature if self.profile else None)
+
+    @property
+    def top_p(self) -> float | None:
+        return _first(self.job.top_p, self.profile.top_p if self.profile else None)
+
+    @property
+    def reasoning_effort(self) -> str | None:
+        return self.profile.reasoning_effort if self.profile else None
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)

@@ -4,7 +4,14 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from threadmill.settings.endpoint import Endpoint
+from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.lifecycle.progress import Progress
+
+
+def with_notes(spec: JobSpec, progress: Progress, *notes: str | None) -> str | None:
+    """Returns the instructions of a run with all that is added to them; None if there are none."""
+    said = [spec.instructions, spec.job.additional_instructions, *notes, schema_error_note(progress)]
+    return "\n".join(note for note in said if note) or None
 
 
 def current_time_note(endpoint: Endpoint, at: float | None = None) -> str | None:

@@ -15,6 +15,11 @@ def tag(job_id: str, what: str) -> dict[str, str]:
     return {_TAG: f"{job_id}/{what}"}
 
 
+def run_name(ordinal: int) -> str:
+    """Returns the name of a run, in the tag of its first request."""
+    return f"run-{ordinal}"
+
+
 def is_tagged(thing: dict[str, Any], job_id: str, what: str) -> bool:
     """Whether a remote object was created for the job."""
     metadata = thing.get("metadata")

@@ -1,5 +1,6 @@
-"""The base class of the drivers of both wires."""
+"""The base class of the drivers of all wires."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from typing import ClassVar, assert_never
 
@@ -11,8 +12,6 @@ from threadmill_worker.drivers.files import Files
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.rate_limits import RateInfo, read_rate_info
 from threadmill_worker.drivers.remote_objects import RemoteObjects
-from threadmill_worker.drivers.streaming.events import Events
-from threadmill_worker.drivers.streaming.stream import EventStream
 from threadmill_worker.lifecycle.actions import (
     AttachStore,
     CreateStore,
@@ -36,9 +35,11 @@ from threadmill_worker.live import EventBuffer
 
 
 class WireDriver(ABC):
-    """See `Driver`. `buffer` receives the text that the job's runs write."""
+    """See `Driver`. Its runs have no event streams; PolledDriver adds them.
 
-    events: ClassVar[Events]  #: of the wire's streams
+    `buffer` receives the text that the job's runs write.
+    """
+
     objects: ClassVar[type[RemoteObjects]]
     awaits_run = False
 
@@ -48,8 +49,7 @@ class WireDriver(ABC):
         self._endpoint = connection.endpoint
         self._spec = spec
         self._files = Files(self._api, spec, connection.transfer)
-        slots = connection.slots if spec.job.stream and connection.endpoint.supports.streaming else None
-        self._stream = EventStream(buffer, connection.endpoint, self.events, slots, spec.features.model)
+        self._buffer = buffer
         self._objects = self.objects(self._api, connection.undeletable)
 
     @property
@@ -62,13 +62,13 @@ class WireDriver(ABC):
 
     @property
     def has_stream(self) -> bool:
-        return self._stream.is_stream
+        return False
 
     async def run_changed(self) -> None:
-        await self._stream.run_changed()
+        await asyncio.Event().wait()
 
     async def close(self) -> None:
-        await self._stream.close()
+        return None
 
     async def do(self, action: RemoteAction, progress: Progress) -> Observation:
         try:

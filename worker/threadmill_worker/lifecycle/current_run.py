@@ -1,5 +1,7 @@
 """The steps of a run: poll it, call its tools, submit their outputs, stop it, read its answer. PURE."""
 
+import math
+
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
@@ -24,6 +26,8 @@ def next_run_step(progress: Progress, run: CurrentRun, limits: RunLimits, now: f
     """Returns the next step of a job whose run is active or has an answer to read."""
     if run.status in ENDED:  # it has an answer: runs that ended without one were handled when that was observed
         return ReadAnswer(run.id)
+    if run.seen.is_call:  # nothing of it is on the server, so it can neither expire nor be stuck
+        return _next_tool_step(progress, run, limits)
     # A run is queued again after its tool outputs.
     queued = run.status == "queued"
     since = run.active_since if queued else run.started_at
@@ -39,7 +43,7 @@ def next_run_step(progress: Progress, run: CurrentRun, limits: RunLimits, now: f
 def stop_run(progress: Progress, limits: RunLimits, now: float) -> Action | None:
     """Returns the action that cancels the run or waits for it to stop. None: it has stopped or cannot be stopped."""
     run = progress.run
-    if run is None or run.status in ENDED or run.cancel_refused or not limits.supports.cancel:
+    if run is None or run.status in ENDED or run.seen.is_call or run.cancel_refused or not limits.supports.cancel:
         return None
     if run.cancel_requested_at is None:
         return CancelRun(run.id)
@@ -62,6 +66,8 @@ def _next_tool_step(progress: Progress, run: CurrentRun, limits: RunLimits) -> S
 
 def _expiry(run: CurrentRun, limits: RunLimits) -> float:
     """When the run expires, by the local clock. The server's clock may be wrong, so only its durations are used."""
+    if run.seen.is_call:
+        return math.inf
     expires_at, created_at = run.seen.expires_at, run.seen.created_at
     if expires_at is None:
         return run.started_at + limits.run_limit_s

@@ -135,13 +135,17 @@ def _is_known_to_run(progress: Progress, saved: Progress | None) -> bool:
 def time_limit(progress: Progress, action: Action, limits: RunLimits, now: float) -> float:
     """Seconds that a call of the driver may take, whatever the server does.
 
-    It ends at the job's deadline; a call that creates something has at least LANDING_S. After the deadline, and once
-    the outcome is known, each call has `request_timeout_s`.
+    It ends at the job's deadline; a call that creates something has at least LANDING_S. A call that may last as long as
+    its run has `run_limit_s`, or `request_timeout_s` if that is more. After the deadline, and once the outcome is
+    known, each call has `request_timeout_s`.
     """
     left = progress.deadline_at - now
     if progress.outcome is not None or left <= 0:
         return limits.request_timeout_s
-    return max(left, LANDING_S) if isinstance(action, Sending) else left
+    limit_s = max(left, LANDING_S) if isinstance(action, Sending) else left
+    if isinstance(action, StartRun | SubmitOutputs):
+        return min(limit_s, max(limits.run_limit_s, limits.request_timeout_s))
+    return limit_s
 
 
 def _has_answer(progress: Progress) -> bool:

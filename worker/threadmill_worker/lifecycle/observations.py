@@ -205,6 +205,7 @@ class NotSent:
     kind: FailureKind = FailureKind.UNREACHABLE  #: the failure of the job if this lasts too long
     retry_after_s: float | None = None
     overloaded: bool = False  #: the server has too much to do, and says so
+    may_be_down: bool = False  #: a proxy says the same of a server that is down
 
     @property
     def is_refusal(self) -> bool:
@@ -214,12 +215,12 @@ class NotSent:
     @property
     def is_waited_for(self) -> bool:
         """Whether the job waits until its deadline: the server is reachable, so `unreachable_limit_s` is not for it."""
-        return self.is_refusal
+        return self.is_refusal and not self.may_be_down
 
 
 @dataclass(frozen=True)
 class LaneClosed:
-    """The server does not accept the request at the price of the job's lane. The call had no effect."""
+    """The server does not accept the request in the job's lane or service tier. The call had no effect."""
 
     reason: str
     passes: bool = False  #: it lacks capacity now, and may take the request later

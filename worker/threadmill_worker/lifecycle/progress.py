@@ -62,7 +62,7 @@ class Features:
     model: str | None = None  #: the requested model, if known, for servers that do not name the one that answers
     functions: tuple[str, ...] = ()  #: names of the functions that its runs may call
     file_tools: tuple[str, ...] = ()  #: types of the server's tools that read the job's files
-    lane: str | None = None
+    lane: str | None = None  #: the job's lane, or the service tier that it asks for
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class Progress:
 
     @property
     def requested_lane(self) -> str | None:
-        """The lane that the next run asks for."""
+        """The lane or the service tier that the next run asks for."""
         return None if self.cost.fell_back else self.features.lane
 
     @property

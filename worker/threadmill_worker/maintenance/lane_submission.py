@@ -7,7 +7,7 @@ from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.records import JobRecord
 from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.not_served import NotServed
-from threadmill_worker.drivers.batch_api import RemoteBatches, request_line
+from threadmill_worker.drivers.batch_api import RemoteBatches
 from threadmill_worker.drivers.tags import job_tag
 from threadmill_worker.maintenance.lane_release import LaneRelease
 from threadmill_worker.store.batch_lane import LaneStore
@@ -47,7 +47,7 @@ class LaneSubmission:
         """Returns the batch with its `file_id`; None if no request is left to send."""
         file_id = await remote.find_file(batch.name) if batch.sending else None
         if file_id is None:
-            requests = await self._requests(batch)
+            requests = await self._requests(batch, remote)
             if not requests:
                 return None
             batch = await self._save(batch, sending=True)
@@ -57,7 +57,7 @@ class LaneSubmission:
     async def _save(self, batch: RemoteBatch, **fields: object) -> RemoteBatch:
         return await self._store.save(batch.model_copy(update=fields))
 
-    async def _requests(self, batch: RemoteBatch) -> bytes:
+    async def _requests(self, batch: RemoteBatch, remote: RemoteBatches) -> bytes:
         """Returns one line per job. Jobs that this worker cannot send leave the batch."""
         lines = []
         for job in await self._store.jobs(batch):
@@ -67,7 +67,7 @@ class LaneSubmission:
             except NotServed as error:
                 failure = error.failure
             if request is not None:
-                lines.append(request_line(custom_id(job), request))
+                lines.append(remote.line(custom_id(job), request))
             elif self._release.falls_back(batch):
                 log.warning("job leaves the batch lane for the full price", job_id=job.id, reason=failure.message)
                 await self._store.release(job, self._release.progress_of(job, batch.key))

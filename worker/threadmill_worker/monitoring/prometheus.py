@@ -105,7 +105,7 @@ class PrometheusMetrics(Metrics, Collector):
             self._count("tokens", endpoint, model, "prompt", by=max(0, part.usage.prompt_tokens))
             self._count("tokens", endpoint, model, "completion", by=max(0, part.usage.completion_tokens))
             if (price := self._price(model)) is not None:
-                spent = price.of(part.usage) * self._prices.factor(part.lane)
+                spent = price.of(part.usage) * self._prices.factor(part.lane, price)
                 self._count("cost", endpoint, self._prices.currency, by=spent)
 
     def job_handed_back(self) -> None:

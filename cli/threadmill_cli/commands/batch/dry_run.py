@@ -84,11 +84,12 @@ def forecast(
                     show(document.label, text[:_SHOWN_CHARACTERS] + "..." * (len(text) > _SHOWN_CHARACTERS))
                 yield _estimated_prompt(client.settings, job, text)
 
-    estimated = estimate(prompts_to_estimate(), client.settings.prices, lane=fields.get("lane"))
+    estimated = estimate(prompts_to_estimate(), client.settings.prices)
     return Forecast(len(documents), tuple(bad), estimated)
 
 
 def _estimated_prompt(settings: Settings, job: PromptJob, text: str) -> EstimatedPrompt:
     endpoint = settings.endpoints[str(job.endpoint)]
     instructions = settings.instructions_of(job, endpoint) or ""
-    return EstimatedPrompt(text, settings.model_of(job, endpoint), instructions, job.max_completion_tokens)
+    model = settings.model_of(job, endpoint)
+    return EstimatedPrompt(text, model, instructions, job.max_completion_tokens, job.priced_as)

@@ -73,6 +73,8 @@ from threadmill_cli.commands.job_options import (
     Model,
     Priority,
     Profile,
+    Seed,
+    ServiceTier,
     StartAt,
     Temperature,
     Tenant,
@@ -133,7 +135,9 @@ def run(
     temperature: Temperature = None,
     tools: Tools = None,
     json_schema: JsonSchema = None,
+    seed: Seed = None,
     lane: Lane = None,
+    service_tier: ServiceTier = None,
     timeout_s: TimeoutS = None,
     priority: Priority = None,
     tenant: Tenant = None,
@@ -192,7 +196,9 @@ def run(
         temperature=temperature,
         tools=tools or None,
         response_format=schema_in(json_schema),
+        seed=seed,
         lane=lane,
+        service_tier=service_tier,
         timeout_s=timeout_s,
     )
     order = order_fields(priority, tenant, delay, start_at)

@@ -3,10 +3,12 @@
 from threadmill_emulator.http.routes import (
     assistants,
     batches,
+    chat,
     containers,
     conversations,
     files,
     messages,
+    models,
     plugin,
     responses,
     runs,
@@ -14,8 +16,9 @@ from threadmill_emulator.http.routes import (
     vector_stores,
 )
 
-#: The routes that clients poll come first, because matching is linear.
+#: The routes of runs come first, because matching is linear.
 API = [
+    *chat.ROUTES,
     *runs.ROUTES,
     *responses.ROUTES,
     *messages.ROUTES,
@@ -27,5 +30,6 @@ API = [
     *conversations.ROUTES,
     *containers.ROUTES,
     *batches.ROUTES,
+    *models.ROUTES,
 ]
 NAMES = frozenset(route.name for route in API)

@@ -1,9 +1,9 @@
-"""Assistants, and the list of models, which clients use to check a connection."""
+"""Assistants."""
 
 from threadmill_emulator.http.endpoint import Call, Reply, route
 from threadmill_emulator.http.pagination import page
 from threadmill_emulator.objects.assistants import assistant_object, deleted
-from threadmill_emulator.runs.settings import MODEL, assistant_settings, dumped
+from threadmill_emulator.runs.settings import assistant_settings, dumped
 from threadmill_emulator.runs.threads import Assistant
 from threadmill_emulator.schemas.runs import CreateAssistant, ModifyAssistant
 
@@ -47,16 +47,10 @@ async def delete(call: Call) -> Reply:
     return deleted(assistant.id, "assistant.deleted")
 
 
-async def list_models(call: Call) -> Reply:
-    model = {"id": MODEL, "object": "model", "created": int(call.state.clock()), "owned_by": "emulator"}
-    return {"object": "list", "data": [model]}
-
-
 ROUTES = [
     route("POST", "/assistants", "assistants.create", create),
     route("GET", "/assistants", "assistants.list", list_),
     route("GET", "/assistants/{assistant_id}", "assistants.retrieve", retrieve),
     route("POST", "/assistants/{assistant_id}", "assistants.modify", modify),
     route("DELETE", "/assistants/{assistant_id}", "assistants.delete", delete),
-    route("GET", "/models", "models.list", list_models, beta=False),
 ]

@@ -1,4 +1,4 @@
-"""Batches of requests for responses."""
+"""Batches of requests for responses or chat completions."""
 
 from threadmill_emulator.http.endpoint import Call, Reply, route
 from threadmill_emulator.http.pagination import page

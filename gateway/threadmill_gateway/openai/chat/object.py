@@ -10,6 +10,7 @@ from threadmill_gateway.openai.answer import annotations, answer_text, is_filter
 from threadmill_gateway.openai.answer_stream import AnswerText
 from threadmill_gateway.openai.errors import INVALID, ApiError
 from threadmill_gateway.openai.identifiers import COMPLETION, id_of
+from threadmill_gateway.openai.job_fields import tier_shown
 
 Object = dict[str, Any]
 
@@ -30,7 +31,7 @@ def completion_object(record: JobRecord, result: JobResult, model: str) -> Objec
     if failure := failure_of(result):
         raise failure
     return {
-        **_head(record, model, "chat.completion"),
+        **_head(record, model, "chat.completion", result),
         "choices": [
             {
                 "index": 0,
@@ -79,6 +80,7 @@ class Chunks:
             yield self._chunk({"refusal": message["refusal"]})
         elif message["content"] and (piece := self._answer.rest(message["content"])):
             yield self._chunk({"content": piece})
+        self._head["service_tier"] = tier_shown(record.job, result)
         yield self._chunk({}, _finish_reason(result))
         if self._include_usage:
             yield {**self._head, "choices": [], "usage": _usage(result.usage)}
@@ -89,13 +91,13 @@ class Chunks:
         return {**self._head, "choices": [choice], **usage}
 
 
-def _head(record: JobRecord, model: str, kind: str) -> Object:
+def _head(record: JobRecord, model: str, kind: str, result: JobResult | None = None) -> Object:
     return {
         "id": id_of(COMPLETION, record.id),
         "object": kind,
         "created": int(record.created_at.timestamp()),
         "model": model,
-        "service_tier": "flex" if record.job.lane == "flex" else "default",
+        "service_tier": tier_shown(record.job, result),
     }
 
 

@@ -11,7 +11,7 @@ from threadmill.settings.settings import Settings
 from threadmill_gateway.openai.conversation import Conversation, image_part, read_conversation, text_part
 from threadmill_gateway.openai.errors import invalid, missing, unsupported
 from threadmill_gateway.openai.fields import Fields
-from threadmill_gateway.openai.job_fields import NAMES, job_with, lane_of
+from threadmill_gateway.openai.job_fields import NAMES, job_with, tier_of
 from threadmill_gateway.openai.model_names import target_of
 from threadmill_gateway.openai.tools import read_choice, read_tools
 
@@ -56,7 +56,8 @@ def read_request(body: Any, settings: Settings) -> ChatRequest:
         "tools": read_tools(fields.objects("tools"), settings, settings.endpoints[target.endpoint]),
         "tool_choice": read_choice(fields.any("tool_choice"), "tool_choice"),
         "response_format": _format(fields),
-        "lane": lane_of(fields),
+        "seed": fields.integer("seed"),
+        **tier_of(fields),
         "stream": stream,
     }
     request = ChatRequest(job_with(job, PARAMS), stream, _includes_usage(fields))

@@ -9,6 +9,7 @@ from threadmill.job.result import FailureKind, JobResult, JobState, Usage
 from threadmill.store.records import JobRecord
 from threadmill_gateway.openai.answer import annotations, answer_text, is_filtered, is_incomplete, is_refusal, reported
 from threadmill_gateway.openai.identifiers import MESSAGE, RESPONSE, id_of
+from threadmill_gateway.openai.job_fields import tier_shown
 from threadmill_gateway.openai.tools import choice_object, flat, tool_objects
 
 #: The status of a response whose job has this state; a failed job may also be incomplete.
@@ -67,6 +68,7 @@ def response_object(shown: Shown, status: str | None = None) -> Object:
         "output": output_of(shown, result) if result else [],
         "usage": _usage(result.usage) if result and reported(result.usage) else None,
         **_asked(job),
+        "service_tier": tier_shown(job, result),
     }
 
 
@@ -111,7 +113,6 @@ def _asked(job: PromptJob) -> Object:
         "metadata": job.metadata,
         "parallel_tool_calls": job.parallel_tool_calls is not False,
         "reasoning": {"effort": None, "summary": None},
-        "service_tier": "flex" if job.lane == "flex" else "default",
         "store": job.keep_thread,
         "temperature": job.temperature,
         "text": {"format": _format(job.response_format)},

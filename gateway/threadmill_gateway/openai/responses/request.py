@@ -12,7 +12,7 @@ from threadmill.settings.settings import Settings
 from threadmill_gateway.openai.conversation import Conversation, detail, image_part, read_conversation, text_part
 from threadmill_gateway.openai.errors import invalid, missing, unsupported
 from threadmill_gateway.openai.fields import Fields
-from threadmill_gateway.openai.job_fields import NAMES, job_with, lane_of
+from threadmill_gateway.openai.job_fields import NAMES, job_with, tier_of
 from threadmill_gateway.openai.model_names import target_of
 from threadmill_gateway.openai.tools import read_choice, read_tools
 
@@ -53,7 +53,7 @@ def read_request(body: Any, settings: Settings) -> ResponseRequest:
         "tool_choice": read_choice(fields.any("tool_choice"), "tool_choice"),
         "response_format": _format(fields),
         "truncation": _truncation(fields),
-        "lane": lane_of(fields),
+        **tier_of(fields),
         "keep_thread": fields.flag("store") or False,
         "stream": stream,
     }

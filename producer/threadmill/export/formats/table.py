@@ -43,6 +43,7 @@ _ON_REQUEST = (
     "usage.unreported",
     "ignored_tools",
     "full_price",
+    "service_tier",
     "content",
     "steps",
     "missing_steps",

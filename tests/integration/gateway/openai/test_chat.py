@@ -80,11 +80,22 @@ def test_a_failure_after_the_beginning_of_a_stream_is_an_error(sdk, model):
         list(sdk.chat.completions.create(model=model, messages=asked("[[scenario=failed]] x"), stream=True))
 
 
-def test_what_cannot_be_done_is_refused_by_its_name(sdk):
+@pytest.mark.parametrize(("asks", "code"), [({"stop": "x"}, "unsupported_parameter"), ({"seed": 1}, "invalid_value")])
+def test_what_cannot_be_done_is_refused_by_its_name(sdk, asks, code):
+    """A seed can be had, but not from this endpoint."""
     with pytest.raises(openai.BadRequestError) as refused:
-        sdk.chat.completions.create(model="responses", messages=asked("x"), seed=1)
+        sdk.chat.completions.create(model="responses", messages=asked("x"), **asks)
 
-    assert (refused.value.param, refused.value.code) == ("seed", "unsupported_parameter")
+    assert (refused.value.param, refused.value.code) == (*asks, code)
+
+
+@pytest.mark.parametrize(("prompt", "tier"), [("x", "priority"), ("[[tier=default]]x", "default")])
+def test_a_completion_shows_the_service_tier_that_was_used(sdk, prompt, tier):
+    request = {"model": "responses", "messages": asked(prompt), "service_tier": "priority"}
+    completion = sdk.chat.completions.create(**request)
+    *_, last = sdk.chat.completions.create(**request, stream=True)
+
+    assert (completion.service_tier, last.service_tier) == (tier, tier)
 
 
 def test_models_are_endpoints_and_their_profiles(sdk):

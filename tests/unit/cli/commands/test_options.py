@@ -10,8 +10,23 @@ from threadmill_cli.app import app
 from threadmill_cli.commands import submit
 from threadmill_cli.commands.batch import run as batch
 
-OPTIONS = ["--model", "m", "--max-tokens", "300", "--temperature", "0.5", "--endpoint", "emulator"]
-FIELDS = {"model": "m", "max_completion_tokens": 300, "temperature": 0.5}
+OPTIONS = ["--model", "m", "--max-tokens", "300", "--temperature", "0.5", "--seed", "7", "--service-tier", "priority"]
+FIELDS = {"model": "m", "max_completion_tokens": 300, "temperature": 0.5, "seed": 7, "service_tier": "priority"}
+
+#: The settings of the command: an endpoint that takes all of these fields.
+SETTINGS = """
+default_endpoint = "local"
+
+[endpoints.local]
+kind = "chat"
+base_url = "http://127.0.0.1:9/v1"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch, tmp_path):
+    (tmp_path / "threadmill.toml").write_text(SETTINGS)
+    monkeypatch.setenv("THREADMILL_CONFIG", str(tmp_path / "threadmill.toml"))
 
 
 class Seen(Exception):
@@ -22,7 +37,7 @@ def chosen(fields):
     return {name: fields[name] for name in FIELDS}
 
 
-def test_submit_passes_model_limit_and_temperature_to_the_job(monkeypatch):
+def test_submit_passes_the_options_to_the_job(monkeypatch):
     class Client:
         def __init__(self, settings: Any) -> None:
             pass

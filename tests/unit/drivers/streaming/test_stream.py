@@ -19,7 +19,7 @@ from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.http import Post, Raw
 from threadmill_worker.drivers.json import NotTheApi
 from threadmill_worker.drivers.responses.events import RESPONSES
-from threadmill_worker.drivers.streaming import stream as streaming
+from threadmill_worker.drivers.streaming import pacing
 from threadmill_worker.drivers.streaming.events import name_of
 from threadmill_worker.drivers.streaming.sse import Frame
 from threadmill_worker.drivers.streaming.stream import RARELY_S, EventStream, StreamSlots
@@ -151,8 +151,8 @@ def feed():
 @pytest.fixture
 def listen(monkeypatch, feed):
     """Opens a stream on a server, and gives it with the reply."""
-    monkeypatch.setattr(streaming, "READ_PAUSE_S", 0.001)
-    monkeypatch.setattr(streaming, "_END_S", 0.01)
+    monkeypatch.setattr(pacing, "READ_PAUSE_S", 0.001)
+    monkeypatch.setattr(pacing, "_END_S", 0.01)
     REDACTOR.register("sk-secret")
     endpoint = Endpoint(kind="responses", api_key_env=None)
 

@@ -70,6 +70,13 @@ def test_a_refused_lane_fails_the_job_at_once_with_what_to_do():
     assert 'lane_fallback = "full_price"' in story.outcome.failure.message
 
 
+def test_a_refused_service_tier_fails_the_job_at_once_with_what_to_do():
+    story = play({StartRun: [REFUSED]}, features=Features(lane="priority"))
+
+    assert (story.kind, len(story.times(StartRun))) == (FailureKind.UNSUPPORTED, 1)
+    assert "leave out `service_tier`, or set lane_fallback" in story.outcome.failure.message
+
+
 def test_a_job_whose_lane_is_refused_may_fall_back_at_once():
     story = play({StartRun: [REFUSED, QUEUED]}, features=FLEX, limits=FALLBACK)
 
@@ -123,7 +130,7 @@ def ended(tier: str | None = None, *, in_background: bool = True) -> RunObservat
         (
             "within-8h",
             ended("priority"),
-            None,
+            "priority",
             "the server used its service tier priority instead of the lane within-8h",
         ),
         (
@@ -137,6 +144,16 @@ def ended(tier: str | None = None, *, in_background: bool = True) -> RunObservat
         (None, ended("default"), None, None),
         (None, ended("flex"), "flex", None),
         (None, replace(ended("default"), lane="batch"), "batch", None),
+        ("priority", ended("priority"), "priority", None),
+        ("priority", ended("fast"), "priority", None),
+        (
+            "priority",
+            ended("default"),
+            None,
+            "the server used its service tier default instead of the service tier priority",
+        ),
+        ("priority", ended(), None, "the server did not say that it used the service tier priority"),
+        (None, ended("priority"), "priority", None),  # the setting of its project on the server
     ],
 )
 def test_what_a_run_costs_is_what_the_server_says_it_used(requested, run, lane, why):
@@ -158,6 +175,15 @@ def test_after_runs_of_different_lanes_the_full_price_is_assumed():
     again = spend(mixed, replace(ended("flex"), id="resp_3"), TOKENS)
 
     assert (cheap.cost.lane, mixed.cost.lane, again.cost.lane) == ("flex", None, None)
+
+
+@pytest.mark.parametrize("tiers", [("priority", "default"), ("default", "priority"), ("flex", "priority")])
+def test_after_a_run_at_the_highest_price_all_count_at_it(tiers):
+    after = progress("priority")
+    for number, tier in enumerate(tiers):
+        after = spend(after, replace(ended(tier), id=f"resp_{number}"), TOKENS)
+
+    assert (after.cost.lane, after.spent["lane"], after.spent["service_tier"]) == ("priority", None, "priority")
 
 
 def test_a_run_that_took_nothing_says_nothing_of_the_price():

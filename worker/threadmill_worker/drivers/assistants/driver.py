@@ -18,8 +18,8 @@ from threadmill_worker.drivers.http import Post
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.json import NotTheApi, parse_id
 from threadmill_worker.drivers.notes import current_time_note
+from threadmill_worker.drivers.polled_driver import PolledDriver
 from threadmill_worker.drivers.tags import is_tagged
-from threadmill_worker.drivers.wire_driver import WireDriver
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
@@ -55,7 +55,7 @@ from threadmill_worker.live import EventBuffer
 _WITH_PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"
 
 
-class AssistantsDriver(WireDriver):
+class AssistantsDriver(PolledDriver):
     """Makes the calls of one job."""
 
     events = ASSISTANTS

@@ -14,6 +14,7 @@ from threadmill_worker.drivers.http import Post
 from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.json import NotTheApi, parse_id
 from threadmill_worker.drivers.notes import current_time_note
+from threadmill_worker.drivers.polled_driver import PolledDriver
 from threadmill_worker.drivers.responses.conversation_items import ConversationItems, is_in_conversation, parse_items
 from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.responses.lost_replies import LostReplies
@@ -26,12 +27,11 @@ from threadmill_worker.drivers.responses.replies import (
     parse_response,
     steps_of,
 )
-from threadmill_worker.drivers.responses.requests import STEP_DETAILS, Requests, round_names, run_name
+from threadmill_worker.drivers.responses.requests import STEP_DETAILS, Requests, round_names
 from threadmill_worker.drivers.responses.thread_kinds import find_kind
-from threadmill_worker.drivers.responses.tiers import in_lane, no_background
 from threadmill_worker.drivers.streaming.stream import Silent
-from threadmill_worker.drivers.tags import is_tagged, key_of, tag
-from threadmill_worker.drivers.wire_driver import WireDriver
+from threadmill_worker.drivers.tags import is_tagged, key_of, run_name, tag
+from threadmill_worker.drivers.tiers import in_lane, no_background
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
@@ -71,7 +71,7 @@ from threadmill_worker.lifecycle.replace import replace
 from threadmill_worker.live import EventBuffer
 
 
-class ResponsesDriver(WireDriver):
+class ResponsesDriver(PolledDriver):
     """Makes the calls of one job."""
 
     events = RESPONSES

@@ -14,8 +14,8 @@ from threadmill_worker.drivers.job_spec import JobSpec
 from threadmill_worker.drivers.json import UnusableReply
 from threadmill_worker.drivers.responses.conversation_items import ConversationItems, parse_items
 from threadmill_worker.drivers.responses.replies import parse_response
-from threadmill_worker.drivers.responses.requests import Requests, round_name, run_name
-from threadmill_worker.drivers.tags import is_tagged
+from threadmill_worker.drivers.responses.requests import Requests, round_name
+from threadmill_worker.drivers.tags import is_tagged, run_name
 from threadmill_worker.lifecycle.actions import RemoteAction, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.observations import NothingFound, NotSent, Observation, Unresolved, Untraceable
 from threadmill_worker.lifecycle.progress import Progress

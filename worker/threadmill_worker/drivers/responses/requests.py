@@ -11,10 +11,10 @@ from threadmill_worker.drivers.capabilities import Capabilities
 from threadmill_worker.drivers.connection import Connection
 from threadmill_worker.drivers.driver import ThreadState
 from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.notes import current_time_note, schema_error_note
+from threadmill_worker.drivers.notes import current_time_note, with_notes
 from threadmill_worker.drivers.responses.replies import assistant_message
-from threadmill_worker.drivers.responses.tiers import fields_of
-from threadmill_worker.drivers.tags import tag
+from threadmill_worker.drivers.tags import run_name, tag
+from threadmill_worker.drivers.tiers import fields_of
 from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
@@ -22,11 +22,6 @@ _FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "
 
 #: Details of steps that a response contains only on request.
 STEP_DETAILS = ["code_interpreter_call.outputs", "file_search_call.results"]
-
-
-def run_name(ordinal: int) -> str:
-    """Returns the tag of the first response of a run."""
-    return f"run-{ordinal}"
 
 
 def round_name(progress: Progress) -> str:
@@ -152,19 +147,16 @@ class Requests:
             yield from _results({call.id: run.outputs[call.id] for call in seen.calls})
 
     def _settings(self, what: str, progress: Progress, current_time_note: str | None) -> dict[str, Any]:
-        job, profile = self._spec.job, self._spec.profile
-        notes = [self._spec.instructions, job.additional_instructions, current_time_note, schema_error_note(progress)]
-        effort = profile and profile.reasoning_effort
-        form = job.response_format or (profile and profile.response_format)
+        job, form, effort = self._spec.job, self._spec.response_format, self._spec.reasoning_effort
         fields = {
             "model": self._spec.model,
-            "instructions": "\n".join(note for note in notes if note) or None,
+            "instructions": with_notes(self._spec, progress, current_time_note),
             "tools": self._tools(progress),
             "tool_choice": _flat_choice(job.tool_choice),
             "include": STEP_DETAILS if job.include_steps else None,
             "text": {"format": _flat(form, "json_schema")} if isinstance(form, dict) else None,
-            "temperature": _first(job.temperature, profile and profile.temperature),
-            "top_p": _first(job.top_p, profile and profile.top_p),
+            "temperature": self._spec.temperature,
+            "top_p": self._spec.top_p,
             "max_output_tokens": job.max_completion_tokens,
             "truncation": job.truncation and job.truncation.get("type"),
             "parallel_tool_calls": job.parallel_tool_calls,
@@ -269,7 +261,3 @@ def _flat(value: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _flat_choice(choice: Any) -> Any:
     return _flat(choice, "function") if isinstance(choice, dict) else choice
-
-
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value is not None), None)

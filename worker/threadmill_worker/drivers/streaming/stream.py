@@ -8,7 +8,6 @@ contains the whole run.
 import asyncio
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,23 +22,15 @@ from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.http import Post, read_body
 from threadmill_worker.drivers.json import NotTheApi, parse_object
 from threadmill_worker.drivers.streaming.events import Events, name_of
+from threadmill_worker.drivers.streaming.pacing import pause_after, read_to_end
 from threadmill_worker.drivers.streaming.sse import Frame, Frames
 from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.live import EventBuffer
 
 log = structlog.get_logger(__name__)
 
-#: Seconds between two reads. The deltas that arrive in this time are read together, in all streams at the same time.
-READ_PAUSE_S = 0.2
-
 #: Seconds between two polls of a run whose stream is open.
 RARELY_S = 10.0
-
-#: A read of this many bytes has not emptied the buffer, so the next follows without a pause.
-_FULL = 8192
-
-#: How long a stream may take to end after its run, in seconds. A stream that ends leaves its connection usable.
-_END_S = 1.0
 
 #: Statuses of a server that refuses to stream: 422 is FastAPI's, 501 means that it is not implemented.
 _REFUSING = frozenset({400, 422, 501})
@@ -169,12 +160,9 @@ class EventStream:
                 for frame in frames.feed(chunk):
                     self._take(frame, reply.headers, first)
                 if self.is_open:
-                    await asyncio.sleep(0 if len(chunk) >= _FULL else _time_to_next_read())
+                    await pause_after(chunk)
             self._changed.set()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_END_S):
-                    while await reply.content.readany():
-                        pass
+            await read_to_end(reply)
         finally:
             self._slots.left += 1
             self.is_open = False
@@ -213,7 +201,3 @@ def _refuses_streams(error: openai.APIStatusError) -> bool:
 
 def _object(data: bytes) -> dict[str, Any]:
     return parse_object(data.decode("utf-8", "replace"))
-
-
-def _time_to_next_read() -> float:
-    return READ_PAUSE_S - asyncio.get_running_loop().time() % READ_PAUSE_S

@@ -1,8 +1,10 @@
-"""Lanes: how long a job waits for the server, what its runs cost, and what follows if a lane is closed. PURE."""
+"""Lanes and the service tier `priority`: how long a job waits for the server, what its runs cost, and what follows
+if the server refuses a lane or a tier. PURE.
+"""
 
 import math
 
-from threadmill.job.lanes import discount_of
+from threadmill.job.lanes import PRIORITY, discount_of, in_words, window_of
 from threadmill.job.result import Failure, FailureKind, Usage
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation
@@ -15,11 +17,12 @@ _LATE_SHARE = 1 / 120
 #: Tiers of standard processing, which completion windows require. None: the server does not say.
 _STANDARD = frozenset({None, "auto", "default"})
 
+#: The names of the faster tier. OpenAI renamed it, and takes and shows both.
+_FASTER = frozenset({PRIORITY, "fast"})
+
 #: The longest wait between two requests for capacity. Jobs in a lane are not urgent, and each refusal counts towards
 #: rate limits.
 CAPACITY_LONGEST_S = 300.0
-
-REMEDY = 'to run such jobs at full price, leave out `lane`, or set lane_fallback = "full_price" for the endpoint'
 
 
 def limits_in_lane(limits: RunLimits, lane: str | None) -> RunLimits:
@@ -34,7 +37,7 @@ def limits_in_lane(limits: RunLimits, lane: str | None) -> RunLimits:
 
 
 def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
-    """Adds the usage of a run and its lane to the cost. After runs of different lanes, the full price is assumed.
+    """Adds the usage of a run and its lane or tier to the cost. After runs of several, the highest price is assumed.
 
     The end of a run may be observed more than once: the last usage counts.
     """
@@ -49,36 +52,40 @@ def spend(progress: Progress, run: RunObservation, usage: Usage) -> Progress:
         cost,
         usage=sum(by_run.values(), Usage()),
         by_run=by_run,
-        lane=lane if is_alike else None,
+        lane=lane if is_alike else _dearest(lane, cost.lane),
         full_price=cost.full_price or (_why_not(run, requested) if requested and lane != requested else None),
     )
     return replace(progress, cost=cost)
 
 
 def _lane_of(run: RunObservation, requested: str | None) -> str | None:
-    """Returns the lane of a run. The server names its tier, but never its completion window."""
+    """Returns the lane or tier that a run is paid for. The server names its tier, but never its completion window.
+
+    A run may have another tier than the job asks for: that of its project on the server, for instance.
+    """
     if run.lane is not None or run.tier == "flex":
         return run.lane or "flex"
-    return requested if _has_window(requested) and run.in_background and run.tier in _STANDARD else None
+    if run.tier in _FASTER:
+        return PRIORITY
+    return requested if window_of(requested) and run.in_background and run.tier in _STANDARD else None
 
 
-def _has_window(lane: str | None) -> bool:
-    discount = discount_of(lane)
-    return discount is not None and discount.completion_window is not None
+def _dearest(*lanes: str | None) -> str | None:
+    return PRIORITY if PRIORITY in lanes else None
 
 
 def _why_not(run: RunObservation, requested: str) -> str:
     if requested == "batch":
         return "the batch lane did not answer the job"
-    if _has_window(requested) and not run.in_background:
+    if window_of(requested) and not run.in_background:
         return f"the server did not work in the background, as the lane {requested} requires"
     if run.tier is None:
-        return f"the server did not say that it used the lane {requested}"
-    return f"the server used its service tier {run.tier} instead of the lane {requested}"
+        return f"the server did not say that it used {in_words(requested)}"
+    return f"the server used its service tier {run.tier} instead of {in_words(requested)}"
 
 
 def closed(progress: Progress, error: LaneClosed, limits: RunLimits, now: float) -> Progress:
-    """The server refused a request of the lane: the job waits for capacity, continues at full price, or fails.
+    """The server refused the lane or the tier: the job waits for capacity, continues at full price, or fails.
 
     With `lane_fallback`, it waits for `unreachable_limit_s`, or for half of the time to its deadline if that is less.
     """
@@ -89,5 +96,7 @@ def closed(progress: Progress, error: LaneClosed, limits: RunLimits, now: float)
         return replace(progress.without_errors(), cost=cost)
     if error.passes:
         return progress
-    failure = Failure(kind=FailureKind.UNSUPPORTED, message=f"{error.reason}; {REMEDY}")
-    return progress.failed(failure)
+    field = "service_tier" if progress.requested_lane == PRIORITY else "lane"
+    remedy = f'to run such jobs at full price, leave out `{field}`, or set lane_fallback = "full_price"'
+    message = f"{error.reason}; {remedy} for the endpoint"
+    return progress.failed(Failure(kind=FailureKind.UNSUPPORTED, message=message))

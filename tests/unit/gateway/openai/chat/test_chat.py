@@ -34,6 +34,8 @@ def test_messages_and_parameters_become_fields(read):
         response_format=form,
         tools=[{"type": "function", "function": {"name": "weather", "strict": False}}],
         tool_choice={"type": "function", "function": {"name": "weather"}},
+        seed=7,
+        service_tier="priority",
         stream=True,
         stream_options={"include_usage": True},
     )
@@ -46,6 +48,7 @@ def test_messages_and_parameters_become_fields(read):
     assert job.response_format == form
     assert job.tools == ("weather",)
     assert job.tool_choice == {"type": "function", "function": {"name": "weather"}}
+    assert (job.seed, job.service_tier) == (7, "priority")
     assert request.stream
     assert request.include_usage
 
@@ -78,7 +81,7 @@ def test_values_that_openai_documents_as_defaults_change_nothing(read):
         ("logit_bias", {"1": 1}),
         ("modalities", ["audio"]),
         ("stop", "x"),
-        ("seed", 1),
+        ("service_tier", "scale"),
         ("user", "u"),
         ("functions", []),
         ("reasoning_effort", "high"),

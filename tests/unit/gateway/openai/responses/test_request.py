@@ -92,6 +92,12 @@ def test_values_that_openai_documents_as_defaults_change_nothing(read):
     }
 
 
+@pytest.mark.parametrize("tier", ["priority", "fast"])
+def test_the_faster_tier_has_two_names(read, tier):
+    job = read(service_tier=tier).job
+    assert (job.service_tier, job.lane) == ("priority", None)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "param"),
     [
@@ -102,7 +108,7 @@ def test_values_that_openai_documents_as_defaults_change_nothing(read):
         ("prompt_cache_key", "k", "prompt_cache_key"),
         ("reasoning", {"effort": "low"}, "reasoning.effort"),
         ("safety_identifier", "u", "safety_identifier"),
-        ("service_tier", "priority", "service_tier"),
+        ("service_tier", "scale", "service_tier"),
         ("text", {"verbosity": "low"}, "text.verbosity"),
         ("text", {"format": {"type": "grammar"}}, "text.format"),
         ("tool_choice", {"type": "allowed_tools"}, "tool_choice.type"),

@@ -1,4 +1,6 @@
-"""The lanes of ordinary runs on the wire: what a request asks for, and which refusals are about that."""
+"""The lanes of ordinary runs, and the tier `priority`, on the wire: what a request asks for, and which refusals are
+about that.
+"""
 
 from typing import Any
 
@@ -7,7 +9,7 @@ import openai
 import pytest
 
 from threadmill_worker.drivers.errors import Target, call_error_of
-from threadmill_worker.drivers.responses.tiers import fields_of, in_lane
+from threadmill_worker.drivers.tiers import fields_of, in_lane
 from threadmill_worker.lifecycle.observations import LaneClosed
 
 TIER = "Invalid service_tier argument: The requested service tier is not allowed for this project."
@@ -17,6 +19,7 @@ BUSY = {"message": "Resource Unavailable", "code": "resource_unavailable"}
 def test_what_a_request_asks_for():
     assert fields_of(None, "job") == fields_of("batch", "job") == {}
     assert fields_of("flex", "job") == {"service_tier": "flex"}
+    assert fields_of("priority", "job") == {"service_tier": "priority"}
     assert fields_of("within-2h", "job") == {
         "service_tier": "default",
         "background_options": {"completion_window": "2h", "continuation_id": "job"},
@@ -39,6 +42,8 @@ def seen(status: int, error: Any, lane: str | None, **headers: str) -> Any:
         (498, {"message": "x", "code": "capacity_exceeded"}, "flex", True),
         (400, {"message": TIER, "param": "service_tier"}, "flex", False),
         (500, {"message": TIER}, "flex", False),
+        (400, {"message": TIER, "param": "service_tier"}, "priority", False),
+        (422, [{"loc": ["body", "service_tier"], "msg": "Input should be 'auto' or 'default'"}], "priority", False),
         (422, [{"loc": ["body", "service_tier"], "msg": "Input should be 'auto' or 'default'"}], "flex", False),
         (400, {"message": "Unknown parameter: 'background_options'."}, "within-2h", False),
         (400, {"message": "x", "param": "background_options.completion_window"}, "within-8h", False),
@@ -50,7 +55,7 @@ def test_a_refusal_of_the_lane(status, error, lane, passes):
 
     assert isinstance(closed, LaneClosed)
     assert closed.passes is passes
-    assert f"the lane {lane}" in closed.reason
+    assert f"the {'service tier' if lane == 'priority' else 'lane'} {lane}" in closed.reason
     assert str(status) in closed.reason
 
 
@@ -58,6 +63,7 @@ def test_a_refusal_of_the_lane(status, error, lane, passes):
     ("status", "error", "lane"),
     [
         (429, BUSY, None),
+        (429, BUSY, "priority"),
         (400, {"message": TIER}, None),
         (429, {"message": "Rate limit reached for service_tier flex", "code": "rate_limit_exceeded"}, "flex"),
         (400, {"message": "Invalid 'tools'"}, "flex"),

@@ -1,0 +1,47 @@
+"""Sends the requests of a check, and collects what they show."""
+
+from collections.abc import Callable
+from typing import Any
+
+from threadmill_worker.admin.discovery.findings import Finding
+from threadmill_worker.drivers.exchange import Cause, Reply, Unreached, exchange
+from threadmill_worker.drivers.http import Http
+
+
+class Asker:
+    """The requests to one server. `findings`: what they have shown; `found` is called with each.
+
+    `limit_s`: how long one reply may take.
+    """
+
+    def __init__(self, http: Http, limit_s: float, found: Callable[[Finding], None]) -> None:
+        self._http = http
+        self._limit_s = limit_s
+        self._found = found
+        self.findings: list[Finding] = []
+
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None, *, stream: bool = False) -> Reply:
+        """Sends a request. Raises Unreached.
+
+        Sends it twice if the connection breaks: a server may close one that it kept after the last reply.
+        """
+        try:
+            return await exchange(self._http, method, path, body, limit_s=self._limit_s, stream=stream)
+        except Unreached as error:
+            if error.cause is not Cause.BROKEN:
+                raise
+        return await exchange(self._http, method, path, body, limit_s=self._limit_s, stream=stream)
+
+    async def ask_quietly(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply | None:
+        """Sends a request; None: there is no reply."""
+        try:
+            return await self.ask(method, path, body)
+        except Unreached:
+            return None
+
+    def find(self, feature: str, has: bool | None, how: str) -> None:
+        self.add(Finding(feature, has, how))
+
+    def add(self, finding: Finding) -> None:
+        self.findings.append(finding)
+        self._found(finding)

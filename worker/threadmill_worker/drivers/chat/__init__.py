@@ -1,0 +1,1 @@
+"""Chat Completions. Imports streaming/ and the modules that all APIs share."""
