@@ -35,7 +35,7 @@ def test_a_job_on_a_local_thread_with_messages_is_served():
 @pytest.mark.parametrize(
     ("thread", "endpoint", "reason"),
     [
-        (None, CHAT, "it has expired .* was deleted, or is of another endpoint"),
+        (None, CHAT, "it has expired .* was deleted, or no job has kept it"),
         (kept(is_there=False), CHAT, "have expired or were lost"),
         (kept(), RESPONSES, "had another `kind`.* now .responses."),
         (kept("chain"), CHAT, "had another `kind`.* now .chat."),

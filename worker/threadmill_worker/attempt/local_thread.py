@@ -15,8 +15,8 @@ def check_local(thread: str, kept: KeptThread | None, name: str, endpoint: Endpo
     """
     if kept is None:
         reason = (
-            f"thread {thread} of endpoint {name!r} is not kept: it has expired (`thread_ttl_s` after its last job), "
-            f"was deleted, or is of another endpoint; {_REMEDY}"
+            f"the messages of thread {thread} are not in Redis: it has expired (`thread_ttl_s` after its last job), was "
+            f"deleted, or no job has kept it at endpoint {name!r}; {_REMEDY}"
         )
     elif (kept.kind == "local") != (endpoint.wire == "chat"):
         reason = (
@@ -24,7 +24,7 @@ def check_local(thread: str, kept: KeptThread | None, name: str, endpoint: Endpo
             f"the API that it has now ({endpoint.wire}); set the kind back, or {_REMEDY}"
         )
     elif kept.transcript is None:
-        reason = f"the messages of thread {thread} have expired or were lost with data of Redis; {_REMEDY}"
+        reason = f"the messages of thread {thread} are not in Redis now: they have expired or were lost; {_REMEDY}"
     else:
         return
     raise NotServed(FailureKind.REJECTED, reason, retryable=False)
