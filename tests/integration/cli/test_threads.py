@@ -25,7 +25,7 @@ emulator = shared.emulator
 @pytest.fixture
 def cli(run_cli, settings, settings_as_environment):
     variables = settings_as_environment(settings)
-    return lambda *arguments, **more: run_cli(*arguments, **more, **variables)
+    return lambda *arguments, **more: run_cli(*arguments, **(variables | more))
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ def check_local(thread: str, kept: KeptThread | None, name: str, endpoint: Endpo
     """
     if kept is None:
         reason = (
-            f"the messages of thread {thread} are not in Redis: it has expired (`thread_ttl_s` after its last job), was "
-            f"deleted, or no job has kept it at endpoint {name!r}; {_REMEDY}"
+            f"the messages of thread {thread} are not in Redis: it has expired (`thread_ttl_s` after its last job), "
+            f"was deleted, or no job has kept it at endpoint {name!r}; {_REMEDY}"
         )
     elif (kept.kind == "local") != (endpoint.wire == "chat"):
         reason = (
