@@ -1,6 +1,7 @@
 """Runs threadmill on real servers, installed from PyPI in environments of their own, with a fake model behind them.
 
-Prints a table of what works on which server. It takes about five minutes, and some more to install the servers.
+Servers that cannot be installed are imitated by the emulator. Prints a table of what works on which server. It takes
+about ten minutes, and some more to install the servers.
 Exit code 1: a check failed; 2: a server could not be installed or started.
 """
 
@@ -13,9 +14,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from servers import openapi
 from servers.bench import Bench, Failed, Refused, bench
 from servers.checks import CHECKS
-from servers.kinds import KINDS, Kind
+from servers.kind import Kind
+from servers.kinds import KINDS
 
 from threadmill.errors import ThreadmillError
 
@@ -31,18 +34,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for option, names in (("--only", KINDS), ("--check", CHECKS)):
-        text = f"one of {', '.join(names)}; may be repeated; default: all"
-        parser.add_argument(option, action="append", choices=names, metavar="NAME", help=text)
+    for option, known in (("--only", KINDS), ("--check", CHECKS)):
+        text = f"one of {', '.join(known)}; may be repeated; default: all"
+        parser.add_argument(option, action="append", choices=known, metavar="NAME", help=text)
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep environments and logs here, and use the environments again"
     )
+    parser.add_argument(
+        "--openapi", type=Path, metavar="FILE", help="openapi.json of the repository openai/openai-openapi, for openapi"
+    )
     options = parser.parse_args()
     checks = options.check or list(CHECKS)
+    names = options.only or [name for name in KINDS if options.openapi or name != "openapi"]
     _drop_own_settings()
+    if options.openapi:
+        os.environ[openapi.VARIABLE] = str(options.openapi.resolve())
     table: dict[str, Mapping[str, str]] = {}
     with _folder(options.keep) as folder:
-        for name in options.only or KINDS:
+        for name in names:
             table[name] = _checked(KINDS[name], folder, checks)
     print(_markdown(table, checks))
     cells = [cell for column in table.values() for cell in column.values()]
@@ -72,7 +81,7 @@ def _checked(kind: Kind, folder: Path, names: list[str]) -> dict[str, str]:
     cells: dict[str, str] = {}
     _say(f"{kind.name}: install and start {kind.version}")
     try:
-        with kind.backend() as backend, kind.start(folder, backend) as running, bench(kind, running, folder) as made:
+        with kind.start(folder) as running, bench(kind, running, folder) as made:
             for name in names:
                 started = time.monotonic()
                 cells[name] = _cell(made, name)

@@ -28,8 +28,8 @@ SERVER_LISTED = "\n".join(f"  {name}: {meaning}" for name, meaning in SERVER_QUI
 PROFILES_LISTED = "\n".join(f"  {name}: {profile.server}" for name, profile in PROFILES.items())
 KNOWN_EXTRAS = {**EXTRAS, **SERVER_QUIRKS, **QUIRKS}
 EPILOG = f"""
-scenarios: the assistant's id chooses one (asst_tools), or a response's model (emulator-tools), or a marker in the
-  last user message, which wins:
+scenarios: the assistant's id chooses one (asst_tools), or the model of a response or a chat completion
+  (emulator-tools), or a marker in the last user message, which wins:
     [[scenario=tools run_s=5 tool=SEARCH]]
   {", ".join(name for name in SCENARIOS if name not in QUIRKS)}
   parameters: {", ".join(PARAMETERS)}
@@ -61,6 +61,9 @@ examples:
     -d '{{"assistant_id": "asst_plot", "stream": true}}'
   curl localhost:8089/v1/responses -H 'Authorization: Bearer x' -H 'Content-Type: application/json' \\
     -d '{{"model": "emulator-echo", "input": "Hello", "background": true}}'
+  curl localhost:8089/v1/chat/completions -H 'Authorization: Bearer x' -H 'Content-Type: application/json' \\
+    -d '{{"model": "emulator-echo", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+  threadmill emulator --like ollama-chat --slots 4
   curl -X POST localhost:8089/_faults -d '{{"drop_after": 1, "times": 1, "only": "runs.create"}}'
   threadmill emulator --requests-per-minute 1200 --count-refused
   curl -X POST localhost:8089/_limits -d '{{"requests_per_minute": 600}}'
@@ -71,7 +74,7 @@ examples:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="threadmill emulator",
-        description="An emulated server of Assistants and Responses: the wire format, scripted runs, faults on demand.",
+        description="An emulated server of Assistants, Responses and Chat Completions, with faults on demand.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -225,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.write(
                 f"threadmill emulator stopped: {state.stats.runs_created} runs, "
                 f"{len(state.threads)} threads left behind; {state.responses.created} responses, "
-                f"{len(state.responses.all())} left behind\n"
+                f"{len(state.responses.all())} left behind; {state.completions.created} chat completions\n"
             )
     return 0
 

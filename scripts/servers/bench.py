@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from servers.kinds import Kind, Running
+from servers.kind import Kind, Running
 from servers.own_redis import own_redis
 from threadmill import Client, FailureKind, JobHandle, JobResult, Settings
 from threadmill_cli.extras import program
@@ -113,8 +113,8 @@ def bench(kind: Kind, running: Running, folder: Path) -> Iterator[Bench]:
 
 def settings_text(kind: Kind, running: Running, redis_url: str, folder: Path) -> str:
     """A threadmill.toml for this server."""
-    lines = {"kind": "responses", "base_url": running.url, "api_key_env": _KEY, "model": running.model}
-    endpoint = "\n".join(f"{name} = {json.dumps(value)}" for name, value in (lines | dict(kind.settings)).items())
+    lines = {"base_url": running.url, "api_key_env": _KEY, "model": running.model}
+    endpoint = "\n".join(f"{name} = {_toml(value)}" for name, value in (lines | dict(kind.settings)).items())
     return f"""\
 redis_url = "{redis_url}"
 lease_s = 5
@@ -126,3 +126,9 @@ file_roots = ["{folder}"]
 [tools]
 stock = "check_tools:stock"
 """
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{name} = {_toml(each)}' for name, each in value.items())} }}"
+    return json.dumps(value)

@@ -33,6 +33,13 @@ class Asked:
     conversation: str  #: all messages that the model was sent
 
 
+def asked_of(body: dict[str, Any]) -> Asked:
+    """What a request for a chat completion asks."""
+    messages = _said(body)
+    question = next((text for role, text in reversed(messages) if role == "user"), "")
+    return Asked(question, "\n".join(f"{role}: {text}" for role, text in messages))
+
+
 @dataclass
 class Model:
     asked: list[Asked] = field(default_factory=list)
@@ -49,9 +56,8 @@ class Model:
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
-        messages = [(message["role"], _text(message.get("content"))) for message in body["messages"]]
-        last = next((text for role, text in reversed(messages) if role == "user"), "")
-        asked = Asked(last, "\n".join(f"{role}: {text}" for role, text in messages))
+        messages, asked = _said(body), asked_of(body)
+        last = asked.question
         wanted, is_first = re.search(r"fail=(\d+)", last), asked not in self.asked
         self.asked.append(asked)
         if wanted and is_first:
@@ -124,6 +130,10 @@ def _usage(messages: list[tuple[str, str]], message: dict[str, Any]) -> dict[str
     read = sum(len(text.split()) for _, text in messages) + 1
     written = len(str(message.get("content")).split())
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+
+
+def _said(body: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(message["role"], _text(message.get("content"))) for message in body.get("messages") or ()]
 
 
 def _text(content: object) -> str:

@@ -16,8 +16,9 @@ from threadmill_cli.command import ShortGroup
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *(ROOT / page for page in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "examples/README.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
+SERVERS = sorted((ROOT / "docs" / "servers").glob("*.md"))
 
 COMMAND = typer.main.get_command(app)
 
@@ -48,10 +49,24 @@ def test_every_link_between_pages_leads_somewhere(page):
             assert anchor in anchors(linked.read_text("utf-8")), target
 
 
-def test_the_settings_that_servers_md_shows_are_valid():
-    shown = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "servers.md").read_text("utf-8"), flags=re.DOTALL)
-    settings = Settings.model_validate(tomllib.loads("\n".join(shown)))
-    assert {"litellm", "ogx"} <= settings.endpoints.keys()
+@pytest.mark.parametrize("page", SERVERS, ids=lambda page: page.stem)
+def test_the_settings_that_a_page_of_a_server_shows_are_valid(page):
+    for shown in re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL):
+        endpoints = Settings.model_validate(tomllib.loads(shown)).endpoints
+        assert endpoints, f"a block of {page.name} has no endpoint"
+        assert all(endpoint.base_url and (endpoint.model or endpoint.assistant) for endpoint in endpoints.values())
+
+
+@pytest.mark.parametrize("page", SERVERS, ids=lambda page: page.stem)
+def test_a_page_of_a_server_checks_an_endpoint_that_it_shows(page):
+    text = page.read_text("utf-8")
+    shown = set(re.findall(r"^\[endpoints\.([\w-]+)\]", text, flags=re.MULTILINE))
+    assert set(re.findall(r"`threadmill doctor (\w+)`", text)) <= shown
+
+
+def test_servers_md_leads_to_each_page_of_a_server():
+    linked = set(re.findall(r"\]\(servers/([\w-]+)\.md\)", (ROOT / "docs" / "servers.md").read_text("utf-8")))
+    assert linked == {page.stem for page in SERVERS}
 
 
 def named_commands(text: str) -> Iterator[list[str]]:

@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 from threadmill_emulator.chat.completion import Completion, Said
 from threadmill_emulator.content.frames import Frames
+from threadmill_emulator.errors.api_error import ApiError
 from threadmill_emulator.errors.forms import form_of
 from threadmill_emulator.objects import completion_deltas
 from threadmill_emulator.objects.assistants import Object
 from threadmill_emulator.objects.completions import chunk_object, usage_object
 from threadmill_emulator.runs.failures import failure
 
+BROKEN = ApiError(500, "The server had an error while processing your request.", type="server_error")
 DONE = b"data: [DONE]\n\n"
 
 
@@ -37,7 +39,8 @@ class CompletionTranscript(Frames):
         self.closed, completion = True, self._completion
         quirks = completion.run.script.quirks
         if completion.has_failed or "stream_error" in quirks:
-            self.schedule(at, "", form_of(completion.quirks).body(failure(completion.run)))
+            error = failure(completion.run) if completion.has_failed else BROKEN
+            self.schedule(at, "", form_of(completion.quirks).body(error))
         elif "stream_no_done" not in quirks:
             self._delta(at, {}, completion_deltas.reason(completion.finish_reason, completion.quirks))
             if completion.asked.tells_usage:

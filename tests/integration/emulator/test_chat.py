@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -256,3 +257,11 @@ def test_a_lost_reply(client: OpenAI, server: Running):
         asked(client, user("x"))
     assert asked(client, user("x")).choices
     assert stats(server)["completions"]["by_status"] == {"completed": 2}
+
+
+def test_a_reset_ends_no_call(client: OpenAI, server: Running):
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(answered, client, user("[[run_s=0.5]] x"))
+        until(lambda: stats(server)["completions"]["active"])
+        server.emulator.reset()
+        assert call.result(20).finish_reason == "stop"

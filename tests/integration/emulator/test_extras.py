@@ -1,5 +1,6 @@
 """What some servers have and the public ones lack: idempotency keys, and a list of responses."""
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -33,6 +34,27 @@ def test_a_key_is_answered_with_its_first_reply(client, server):
 
     assert (first.id == second.id, first.id == other.id) == (True, False)
     assert server.emulator.state.responses.created == 2
+
+
+def test_a_key_of_a_chat_completion(client, server):
+    asked = {"model": "emulator", "messages": [{"role": "user", "content": "Why?"}]}
+    keyed = {"extra_headers": {"Idempotency-Key": "a"}}
+    first, second = (client.chat.completions.create(**asked, **keyed) for _ in range(2))
+
+    assert first.id == second.id
+    assert server.emulator.state.completions.created == 1
+
+
+def test_a_client_that_hung_up_may_use_its_key_again(client, server):
+    asked = {"model": "emulator", "messages": [{"role": "user", "content": "[[run_s=1]]Why?"}]}
+    keyed = {"extra_headers": {"Idempotency-Key": "a"}}
+    with pytest.raises(openai.APITimeoutError):
+        client.chat.completions.create(**asked, **keyed, timeout=0.2)
+    while server.emulator.state.completions.active:
+        time.sleep(0.01)
+
+    assert client.chat.completions.create(**asked, **keyed).choices
+    assert server.emulator.state.completions.created == 2
 
 
 def test_a_key_is_for_one_request(client):

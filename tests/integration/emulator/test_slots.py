@@ -41,7 +41,8 @@ async def test_the_others_wait_for_their_turn(sdk: AsyncOpenAI, server: Running)
     streams = [ask(sdk, f"{number}", stream=True) for number in range(12)]
     await asyncio.gather(*calls, *[read(await stream) for stream in streams])
     seen = await asyncio.to_thread(stats, server)
-    assert seen["completions"] == {"created": 24, "active": 0, "peak": 4, "by_status": {"completed": 24}}
+    assert seen["completions"]["by_status"] == {"completed": 24}
+    assert seen["completions"]["peak"] == 4
     assert (await asyncio.to_thread(limits, server))["slots"] == {"taken": 0, "waiting": 0}
 
 

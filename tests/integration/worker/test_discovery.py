@@ -119,6 +119,17 @@ async def test_a_server_of_all_that_openai_has_needs_no_further_settings(emulato
     assert emulator.left() == {}
 
 
+@pytest.mark.emulated(run_s=600.0)
+async def test_an_interrupted_check_leaves_no_response(emulator, until):
+    checking = asyncio.create_task(discover(emulator.base_url, model="emulator-1"))
+    await asyncio.to_thread(until, lambda: emulator.left().get("responses"))
+    checking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await checking
+
+    assert emulator.left() == {}
+
+
 async def test_without_prompts_nothing_is_made(emulator):
     found = await discover(emulator.base_url, prompts=False)
 

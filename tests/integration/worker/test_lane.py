@@ -46,8 +46,15 @@ async def see_all_through(worker: Any, jobs: list[str]) -> list[Any]:
     return [worker.record(job_id).result for job_id in jobs]
 
 
+#: The lane on each API that has one, with the path of a request.
+ON_BOTH_APIS = pytest.mark.parametrize(
+    "path", ["/responses", pytest.param("/chat/completions", marks=pytest.mark.endpoint(wire="chat"))]
+)
+
+
+@ON_BOTH_APIS
 @pytest.mark.endpoint(batch_lane_max_jobs=20, batch_lane_wait_s=60)
-async def test_jobs_of_the_lane_are_one_remote_batch(worker, emulator):
+async def test_jobs_of_the_lane_are_one_remote_batch(path, worker, emulator):
     jobs = [worker.create(f"Question {number}?", lane="batch", timeout_s=600) for number in range(20)]
 
     results = await see_all_through(worker, jobs)
@@ -55,7 +62,7 @@ async def test_jobs_of_the_lane_are_one_remote_batch(worker, emulator):
     assert [result.state for result in results] == [JobState.SUCCEEDED] * 20
     assert [f"Question {number}?" in result.text for number, result in enumerate(results)] == [True] * 20
     assert all(result.usage.total_tokens > 0 and result.runs == 1 for result in results)
-    assert (len(emulator.sent("POST", "/batches")), len(emulator.sent("POST", "/responses"))) == (1, 0)
+    assert (len(emulator.sent("POST", "/batches")), len(emulator.sent("POST", path))) == (1, 0)
     await worker.process.clean_up()
     assert emulator.left() == {}
 
@@ -212,6 +219,29 @@ async def test_what_the_lane_cannot_do_is_refused(worker, field):
 async def test_an_assistants_server_has_no_lane(worker):
     with pytest.raises(InvalidJob, match="endpoint 'emulator' speaks the Assistants API, which has no cheaper lanes"):
         worker.create(lane="batch")
+
+
+@pytest.mark.endpoint(wire="chat", supports={"batches": False}, lane_fallback="full_price")
+async def test_without_batches_jobs_run_at_the_full_price(worker, emulator):
+    [result] = await see_all_through(worker, [worker.create("Why?", lane="batch")])
+
+    assert (result.state, result.lane) == (JobState.SUCCEEDED, None)
+    assert result.full_price
+    assert emulator.sent("POST", "/batches") == []
+
+
+@pytest.mark.endpoint(wire="chat")
+async def test_its_requests_of_chat_completions_are_no_streams(worker, emulator):
+    await see_all_through(worker, [worker.create("Why?", lane="batch", instructions="Be short.", seed=7)])
+
+    [upload] = emulator.sent("POST", "/files")
+    [line] = map(json.loads, upload_lines(upload))
+    assert line["url"] == "/v1/chat/completions"
+    assert line["body"] == {
+        "model": "emulator",
+        "messages": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Why?"}],
+        "seed": 7,
+    }
 
 
 async def test_its_requests_are_what_an_ordinary_job_asks(worker, emulator):

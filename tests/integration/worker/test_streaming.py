@@ -6,7 +6,7 @@ import time
 
 import pytest
 from tests.conftest import marked
-from tests.emulated import WIRES
+from tests.emulated import CHAT, WIRES
 from tests.follower import Follower
 
 from threadmill import EventKind, FailureKind, JobState, WaitTimeout
@@ -25,6 +25,10 @@ def asked(**markers: object) -> str:
     return f"[[scenario=echo {' '.join(f'{name}={value}' for name, value in markers.items())}]]{TEXT}"
 
 
+#: On Chat Completions, a run ends with its stream.
+ALL = WIRES | {"chat": CHAT}
+
+
 @pytest.fixture(params=WIRES)
 def wire(request):
     return request.param
@@ -32,15 +36,16 @@ def wire(request):
 
 @pytest.fixture
 def settings(wire, request, make_settings, base_url):
-    return make_settings(base_url, WIRES[wire] | marked(request, "endpoint"))
+    return make_settings(base_url, ALL[wire] | marked(request, "endpoint"))
 
 
+on_all_wires = pytest.mark.parametrize("wire", ALL, indirect=True)
 only_assistants = pytest.mark.parametrize("wire", ["assistants"], indirect=True)
 
 
 def started(emulator) -> list:
-    """What asked for a run, or for a response."""
-    return emulator.sent("POST", "/runs") + emulator.sent("POST", "/responses")
+    """What asked for a run, a response or a completion."""
+    return [each for path in ("/runs", "/responses", "/chat/completions") for each in emulator.sent("POST", path)]
 
 
 def ends(emulator) -> dict[str, int]:
@@ -49,6 +54,7 @@ def ends(emulator) -> dict[str, int]:
     return stats["runs"]["by_status"] | stats["responses"]["by_status"]
 
 
+@on_all_wires
 async def test_text_arrives_as_it_is_written_and_polls_are_rare(wire, worker, emulator, client):
     job_id = worker.create(asked(deltas=40, run_s=2.5), stream=True)
     follower = Follower(client, job_id)
@@ -60,8 +66,11 @@ async def test_text_arrives_as_it_is_written_and_polls_are_rare(wire, worker, em
     assert len(follower.of(EventKind.TEXT)) >= 4
     assert [message.text for message in follower.of(EventKind.MESSAGE)] == [TEXT]
     assert [event.state for event in follower.of(EventKind.STATE)] == ["queued", "running", "succeeded"]
-    assert [event.status for event in follower.of(EventKind.RUN)] == ["queued", "completed"]
-    if wire == "assistants":
+    statuses = ["completed"] if wire == "chat" else ["queued", "completed"]
+    assert [event.status for event in follower.of(EventKind.RUN)] == statuses
+    if wire == "chat":
+        assert [request.method for request in emulator.requests] == ["POST"]
+    elif wire == "assistants":
         assert emulator.stats()["calls"]["runs.retrieve"] == 1
     else:  # the stream's last event holds the answer
         assert [request.method for request in emulator.requests] == ["POST", "DELETE"]
@@ -69,6 +78,7 @@ async def test_text_arrives_as_it_is_written_and_polls_are_rare(wire, worker, em
     assert emulator.left() == {}
 
 
+@on_all_wires
 async def test_a_late_follower_receives_the_text_so_far(worker, client, until):
     job_id = worker.create(asked(deltas=40, run_s=3), stream=True)
     running = asyncio.create_task(worker.see_through(job_id))
@@ -83,6 +93,7 @@ async def test_a_late_follower_receives_the_text_so_far(worker, client, until):
     assert (await asyncio.to_thread(second.join)).text == TEXT
 
 
+@on_all_wires
 async def test_followers_of_an_ended_job_receive_what_is_kept(worker, client, store, keys):
     job_id = worker.create(asked(deltas=10), stream=True)
     await worker.see_through(job_id)
@@ -125,6 +136,20 @@ async def test_a_stream_that_breaks_or_lies_is_made_up_for_by_polling(worker, em
     assert (await asyncio.to_thread(follower.join)).text == TEXT
     assert ends(emulator)["completed"] == 1
     assert emulator.left() == {}
+
+
+@pytest.mark.parametrize("wire", ["chat"], indirect=True)
+@pytest.mark.parametrize("quirk", ["stream_json", "stream_drops", "stream_no_done"])
+async def test_a_stream_of_a_completion_that_breaks_is_made_up_for_without_one(worker, emulator, client, quirk):
+    job_id = worker.create(asked(deltas=20, run_s=0.5, quirks=quirk), stream=True)
+    follower = Follower(client, job_id)
+    result = await worker.see_through(job_id)
+
+    assert (result.text, result.runs) == (TEXT, 1)
+    asked_for = [request.json.get("stream") for request in started(emulator)]
+    assert asked_for == ([True] if quirk == "stream_json" else [True, None])
+    assert result.lost_runs == len(asked_for) - 1
+    assert (await asyncio.to_thread(follower.join)).text == TEXT
 
 
 @pytest.mark.parametrize("quirk", ["", " quirks=stream_late_completed", " quirks=stream_drops", " quirks=stream_json"])
@@ -259,9 +284,10 @@ async def test_a_job_handed_back_is_finished_by_polling(worker, emulator, client
     assert (await asyncio.to_thread(follower.join)).text == TEXT
 
 
+@on_all_wires
 @pytest.mark.parametrize("deltas", [1, 20])
 async def test_a_key_split_into_pieces_is_not_published(wire, worker, make_settings, base_url, store, deltas):
-    core = type(worker)(make_settings(base_url, WIRES[wire]))
+    core = type(worker)(make_settings(base_url, ALL[wire]))
     job_id = core.create(f"[[scenario=echo deltas={deltas} run_s=1.5]]the key is sk-secret-4711", stream=True)
     REDACTOR.register("sk-secret-4711")  # from now on: else the prompt would not hold it
     follower = Follower(core.client, job_id)
@@ -281,6 +307,7 @@ async def test_a_key_split_into_pieces_is_not_published(wire, worker, make_setti
         pytest.param("FastAPI's", marks=pytest.mark.emulated(without=NO_STREAMS, extras=frozenset({"detail_errors"}))),
     ],
 )
+@on_all_wires
 async def test_a_server_that_refuses_to_stream_is_asked_without(form, wire, worker, emulator):
     result = await worker.run("[[scenario=tools]]Well?", stream=True)
 

@@ -1,8 +1,10 @@
 """Chat completions."""
 
 import asyncio
+from collections.abc import Callable
 
 from threadmill_emulator.chat.completion import Completion
+from threadmill_emulator.chat.engine import Completions
 from threadmill_emulator.content.frames import Listener
 from threadmill_emulator.errors.api_error import ApiError, no_streaming
 from threadmill_emulator.errors.chat_api import loading, unknown_name
@@ -33,7 +35,7 @@ async def create(call: Call) -> Reply:
     reserve(completion.id)
     if body.stream and "stream_json" not in completion.run.script.quirks:
         return _streamed(call, completion)
-    await while_connected(call.request, _ended(call, completion))
+    await while_connected(call.request, _ended(completions, completion, call.state.clock))
     if completion.has_failed:
         raise failure(completion.run)
     return completion_object(completion)
@@ -64,11 +66,11 @@ async def _slot(call: Call) -> None:
     call.ending.callback(slots.release)
 
 
-async def _ended(call: Call, completion: Completion) -> None:
-    """Waits for the end of the completion."""
+async def _ended(completions: Completions, completion: Completion, clock: Callable[[], float]) -> None:
+    """Waits for the end of the completion, even if the emulator is reset."""
     while completion.ended is None:
-        await asyncio.sleep(min(max(completion.run.due - call.state.clock(), 0), LOOK_S))
-        call.state.completions.advance(completion)
+        await asyncio.sleep(min(max(completion.run.due - clock(), 0), LOOK_S))
+        completions.advance(completion)
 
 
 def _streamed(call: Call, completion: Completion) -> EventStream:

@@ -14,6 +14,7 @@ from threadmill.store.rights import ROLES, set_user
 from threadmill.store.worker_records import Worker
 from threadmill_cli import app
 from threadmill_cli.commands import doctor
+from threadmill_cli.commands.discovery import Comparison
 from threadmill_cli.commands.doctor import Role
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
@@ -151,6 +152,30 @@ def test_a_paused_and_a_shut_pool_are_warnings():
         "davinci is paused: maintenance; to resume it: threadmill endpoints resume davinci",
         "davinci/o3 is shut for 9 s: 429 Slow down",
     ]
+
+
+def test_a_feature_that_the_server_lacks_is_a_warning_and_an_unused_one_is_none(monkeypatch):
+    asked = {}
+
+    def compare(settings, name, **how):
+        asked.update(how)
+        return Comparison("the server offers x", ["x: not offered; set x = false"], ["y: offered, but not used"])
+
+    monkeypatch.setattr(doctor, "compare", compare)
+    found = list(doctor._offers("mine", None, None))
+    assert [(finding.ok, finding.warning) for finding in found] == [(True, False), (True, True), (True, False)]
+    assert asked == {"prompts": False, "limit_s": 30.0}
+    list(doctor._offers("mine", None, 5))
+    assert asked == {"prompts": True, "limit_s": 5}
+
+
+def test_the_option_for_the_endpoint_still_works(run, monkeypatch):
+    given = []
+    found = doctor.Finding("settings", True, "")
+    monkeypatch.setattr(doctor, "_examine", lambda name, *_: given.append(name) or iter([found]))
+    run("emulator")
+    run("--endpoint", "emulator")
+    assert given == ["emulator", "emulator"]
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -225,6 +225,11 @@ async def test_a_stream_that_ends_before_the_answer_is_a_lost_reply(events):
     assert await driver.do(Resolve(Intent.START_RUN), PROGRESS) == Untraceable()
     assert not server.feed.pieces or server.feed.messages == [("run-1", "")]
 
+    server.replies.append(completion())
+    assert text_of(await driver.do(StartRun(1), PROGRESS)) == "Hello"
+    assert "stream" not in server.bodies[1], "streams of this server may have no end"
+    assert server.connection.left_out == {}
+
 
 async def test_a_secret_in_several_chunks_is_redacted():
     key = "key-of-a-tool-0123456789"

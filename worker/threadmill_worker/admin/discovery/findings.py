@@ -97,7 +97,7 @@ def said(reply: Reply) -> str:
     if reply.location:
         return f"{reply.status}, redirected to {reply.location}"
     shown = read_error(reply.text).message if not 200 <= reply.status < 300 or _is_page(reply) else ""
-    shown = " ".join(shown.split())
+    shown = " ".join(shown.split()).removeprefix(f"{reply.status} ")  # Ollama: "404 page not found"
     return f"{reply.status} {shown if len(shown) <= _SAID_LIMIT else shown[:_SAID_LIMIT] + '...'}".rstrip()
 
 

@@ -30,10 +30,10 @@ _LISTS: dict[str, dict[str, tuple[str, ...]]] = {
     "responses": {
         "list_responses": ("/responses?limit=1",),
         "files": ("/files?limit=1", "/vector_stores?limit=1"),
-        "batches": ("/batches?limit=1",),
+        "batches": ("/batches?limit=1", "/files?limit=1"),
     },
     "assistants": {"files": ("/files?limit=1",)},  # uploads are of use without vector stores: images
-    "chat": {"batches": ("/batches?limit=1",)},
+    "chat": {"batches": ("/batches?limit=1", "/files?limit=1")},  # a batch is a file: Gemini has no /files
 }
 
 

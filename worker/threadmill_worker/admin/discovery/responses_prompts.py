@@ -8,7 +8,7 @@ from threadmill_worker.admin.discovery import prompts, replies
 from threadmill_worker.admin.discovery.asking import Asker
 from threadmill_worker.admin.discovery.chat_prompts import ask_feature, stream_said
 from threadmill_worker.admin.discovery.findings import said
-from threadmill_worker.drivers.exchange import Unreached
+from threadmill_worker.drivers.exchange import Reply, Unreached
 from threadmill_worker.drivers.paths import object_in
 from threadmill_worker.lifecycle.observations import ENDED
 
@@ -54,19 +54,32 @@ async def ask_responses(asker: Asker, model: str, *, background: bool) -> None:
 
 
 async def _find_stored(asker: Asker, response: str) -> None:
+    """Finds out whether a response is stored, and deletes it, also if the command is interrupted meanwhile."""
     path = f"{_PATH}/{response}"
-    reply = await asker.ask_quietly("GET", path)
-    looks = 1
-    while looks < _LOOKS and reply is not None and reply.status == 200 and _is_under_way(object_in(reply.text)):
-        await asyncio.sleep(_PAUSE_S)
-        reply, looks = await asker.ask_quietly("GET", path), looks + 1
-    if reply is not None:
-        has = reply.status == 200 and object_in(reply.text).get("object") == "response"
-        asker.find("stored_responses", has, f"GET {_PATH}/ID: {said(reply)}")
-        if has:
-            if _is_under_way(object_in(reply.text)):
+    body: Mapping[str, Any] = {}
+    is_stored = True  # as far as is known
+    try:
+        reply = await _ended(asker, path)
+        if reply is not None:
+            body = object_in(reply.text)
+            is_stored = reply.status == 200 and body.get("object") == "response"
+            asker.find("stored_responses", is_stored, f"GET {_PATH}/ID: {said(reply)}")
+    finally:
+        if is_stored and response:
+            if _is_under_way(body):
                 await asker.ask_quietly("POST", f"{path}/cancel", {})
-            await _delete(asker, response)
+            await asker.ask_quietly("DELETE", path)
+
+
+async def _ended(asker: Asker, path: str) -> Reply | None:
+    """Returns the last look at a response: the one that found it ended, unless it takes long."""
+    reply = await asker.ask_quietly("GET", path)
+    for _ in range(_LOOKS):
+        if reply is None or reply.status != 200 or not _is_under_way(object_in(reply.text)):
+            break
+        await asyncio.sleep(_PAUSE_S)
+        reply = await asker.ask_quietly("GET", path)
+    return reply
 
 
 async def _ask_stream(asker: Asker, model: str, *, background: bool) -> None:

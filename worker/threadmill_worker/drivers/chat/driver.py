@@ -22,6 +22,7 @@ from threadmill_worker.drivers.error_bodies import read_error
 from threadmill_worker.drivers.errors import Target, call_error_of
 from threadmill_worker.drivers.http import Post
 from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.json import NotTheApi
 from threadmill_worker.drivers.notes import current_time_note
 from threadmill_worker.drivers.tags import run_name
 from threadmill_worker.drivers.tiers import in_lane
@@ -67,6 +68,7 @@ class ChatDriver(WireDriver):
         super().__init__(connection, spec, buffer)
         self._requests = Requests(spec, connection.endpoint)
         self._left_out = connection.left_out
+        self._had_broken_stream = False  #: then the job is answered without streams: those of some servers have no end
 
     async def thread_state(self, progress: Progress, answer: Sequence[dict[str, Any]]) -> ThreadState:
         return await self._requests.thread_state(progress, answer)
@@ -114,7 +116,8 @@ class ChatDriver(WireDriver):
         """Makes the call of a run or of a round. Fields that the server refuses are left out, now and later."""
         messages = await self._requests.messages(progress)
         time_note = current_time_note(self._endpoint, progress.pending.sent_at if progress.pending else None)
-        known = left_out = self._left_out.get(self._spec.model, frozenset())
+        known = self._left_out.get(self._spec.model, frozenset())
+        left_out = known | {"stream"} if self._had_broken_stream else known
         refusal: openai.APIStatusError | None = None
         while True:
             body = self._requests.body(messages, progress, time_note, left_out)
@@ -130,20 +133,31 @@ class ChatDriver(WireDriver):
                 if field is None:
                     raise
                 refusal, left_out = refusal or error, left_out | {field}
-        if left_out != known:
-            self._left_out[self._spec.model] = left_out | self._left_out.get(self._spec.model, frozenset())
-            log.warning("the server refuses fields", base_url=self._endpoint.base_url, fields=sorted(left_out - known))
+        if refusal is not None:
+            self._learn(left_out - ({"stream"} if self._had_broken_stream else set()))
         outputs = progress.run.outputs if progress.run else {}
         return parse_completion(reply.body, name, {*outputs, *self._requests.taken_ids})
+
+    def _learn(self, left_out: frozenset[str]) -> None:
+        known = self._left_out.get(self._spec.model, frozenset())
+        self._left_out[self._spec.model] = known | left_out
+        log.warning("the server refuses fields", base_url=self._endpoint.base_url, fields=sorted(left_out - known))
 
     async def _send(self, post: Post, name: str) -> Reply:
         self.awaits_run = True
         try:
             if post.body.get("stream"):
-                return await read_stream(self._api, self._endpoint, post, self._buffer, name)
+                return await self._read_stream(post, name)
             return await self._api.call(self._http.send(post, waits=True))
         finally:
             self.awaits_run = False
+
+    async def _read_stream(self, post: Post, name: str) -> Reply:
+        try:
+            return await read_stream(self._api, self._endpoint, post, self._buffer, name)
+        except (NotTheApi, openai.APIConnectionError):
+            self._had_broken_stream = True
+            raise
 
     def _key(self, name: str, left_out: frozenset[str], progress: Progress) -> dict[str, str]:
         """Returns the header with a call's idempotency key, if the server answers repetitions with the first reply.
