@@ -47,6 +47,39 @@ async def test_a_job_is_one_call_with_nothing_to_delete(worker, emulator):
     assert emulator.left() == {}
 
 
+async def test_every_option_of_a_job_reaches_its_call(worker, emulator):
+    tool = {"type": "function", "function": {"name": "weigh", "parameters": {"type": "object", "properties": {}}}}
+    options = {
+        "model": "emulator-1",
+        "tools": [tool],
+        "tool_choice": "none",
+        "response_format": {"type": "json_object"},
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "parallel_tool_calls": False,
+        "seed": 7,
+        "service_tier": "priority",
+    }
+    result = await worker.run(
+        "Well? In JSON.",
+        instructions="Be brief.",
+        additional_instructions="Be kind.",
+        max_completion_tokens=500,
+        metadata={"order": "4711"},
+        **options,
+    )
+
+    assert (result.state, result.metadata) == (JobState.SUCCEEDED, {"order": "4711"})
+    [body] = bodies(emulator)
+    assert body == options | {
+        "messages": [
+            {"role": "system", "content": "Be brief.\nBe kind."},
+            {"role": "user", "content": "Well? In JSON."},
+        ],
+        "max_tokens": 500,
+    }
+
+
 @TOOLS
 async def test_each_round_of_tools_sends_all_messages(worker, emulator):
     result = await worker.run("[[scenario=tool_rounds run_s=0]]Well?", tools=["beaten"], instructions="Be kind.")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import redis
 from tests.conftest import PATIENCE_S
-from tests.emulated import WIRES, Request
+from tests.emulated import CHAT, WIRES, Request
 from tests.integration.worker.test_lane import see_all_through
 
 from threadmill import FailureKind, JobState
@@ -51,7 +51,7 @@ def used(emulator, since: int = 0) -> set[str]:
     return {key_of(each) for each in emulator.requests[since:]}
 
 
-@pytest.mark.parametrize((), ON_EACH_WIRE)
+@pytest.mark.parametrize((), [*ON_EACH_WIRE, pytest.param(marks=pytest.mark.endpoint(**CHAT), id="chat")])
 async def test_all_calls_of_a_job_use_the_key_of_its_pool(worker, emulator, create):
     for key in ("KEY_2", "KEY_1"):
         since = len(emulator.requests)

@@ -29,14 +29,16 @@ RUNS = {
     "assistants": ("thread.run.created", {"id": "run_1", "object": "thread.run", "status": "queued"}),
     "responses": ("response.created", {"id": "resp_1", "object": "response", "status": "queued", "background": True}),
 }
+#: A run of Chat Completions is one call, which is never polled.
+CALL = {"id": "c", "choices": [{"finish_reason": "stop", "message": {"content": "Hello"}}]}
+ALL = RUNS | {"chat": ("", CALL)}
 
 
 class Server:
     """Answers each call with the next of its replies; an exception is raised instead."""
 
     def __init__(self, wire: str, *replies: httpx2.Response | Exception) -> None:
-        kind = "responses" if wire == "responses" else "assistants"
-        endpoint = Endpoint(kind=kind, base_url="http://server/v1", assistant="asst_1", model="m")
+        endpoint = Endpoint(kind=wire, base_url="http://server/v1", assistant="asst_1", model="m")
         self.replies = list(replies)
         client = client_of(self._reply, endpoint)
         transfer: Any = None  # no files
@@ -54,17 +56,19 @@ class Server:
 
 
 def run_reply(wire: str, headers: dict[str, str] = NAMED) -> httpx2.Response:
-    return httpx2.Response(200, json=RUNS[wire][1], headers=headers)
+    return httpx2.Response(200, json=ALL[wire][1], headers=headers)
 
 
 def event_stream(wire: str) -> httpx2.Response:
-    event, run = RUNS[wire]
+    event, run = ALL[wire]
     data = {"type": event, "response": run} if wire == "responses" else run
+    if wire == "chat":
+        data = {"id": "c", "choices": [{"finish_reason": "stop", "delta": {"content": "Hello"}}]}
     text = f"event: {event}\ndata: {json.dumps(data)}\n\n"
     return httpx2.Response(200, text=text, headers=NAMED | {"content-type": "text/event-stream"})
 
 
-@pytest.fixture(params=sorted(RUNS))
+@pytest.fixture(params=sorted(ALL))
 def wire(request):
     return request.param
 
@@ -94,6 +98,7 @@ async def test_a_server_may_name_no_limits(wire):
     assert driver.rate_info is None
 
 
+@pytest.mark.parametrize("wire", sorted(RUNS), indirect=True)
 @pytest.mark.parametrize("later", ["poll", "lost"])
 async def test_only_the_last_reply_counts(wire, later):
     lost = aiohttp.ServerDisconnectedError()

@@ -50,7 +50,7 @@ class RemoteObjects(ABC):
         return Deleted()
 
     async def _delete(self, kind: str, object_id: str) -> None:
-        """Makes the call. The kinds here are the same on both wires."""
+        """Makes the call. The kinds here are the same on all wires."""
         objects = "files" if kind == "file" else "vector_stores"
         await self._api.call(self._api.http.delete(objects, object_id))
 
