@@ -133,6 +133,14 @@ async def test_two_rounds_of_tools(worker, emulator):
     assert emulator.left() == {}
 
 
+async def test_calls_of_tools_that_come_in_a_stream(worker, emulator):
+    result = await worker.run("[[scenario=tool_rounds n=2 calls=2 tool=beat]]Well?", tools=["beat"], stream=True)
+
+    assert (result.state, result.failure) == (JobState.SUCCEEDED, None)
+    assert result.text.count("> beaten") == 4
+    assert emulator.left() == {}
+
+
 async def test_an_answer_in_json(server, worker, emulator):
     result = await worker.run("How many?", response_format=IN_JSON)
 
