@@ -4,9 +4,10 @@ import os
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 from fleet import ENDPOINT, SCRIPTS, Fleet, Site, fleet_on
 
@@ -81,11 +82,11 @@ def has_taskiq() -> bool:
 
 
 @contextmanager
-def threadmill(made: Site, slots: int, wire: str) -> Iterator[Contestant]:
-    """One worker process."""
+def threadmill(made: Site, slots: int, wire: str, limits: Mapping[str, Any] | None = None) -> Iterator[Contestant]:
+    """One worker process. `limits`: those set for the endpoint; None: nothing is set."""
     with ExitStack() as closing:
         with started_on(MEASURED):
-            ours = closing.enter_context(fleet_on(made, 1, slots, wire))
+            ours = closing.enter_context(fleet_on(made, 1, slots, wire, limits))
         yield Threadmill(ours)
 
 

@@ -1,8 +1,6 @@
 """Jobs on servers that have Chat Completions and nothing else: a run is one call, of which the server keeps nothing."""
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
 
 import pytest
 from tests.emulated import CHAT
@@ -15,14 +13,11 @@ from threadmill_worker.process import WorkerProcess
 pytestmark = [pytest.mark.integration, pytest.mark.endpoint(**CHAT)]
 
 BEATS: list[str] = []
-AT_FIRST_BEAT: list[Callable[[], None]] = []
 
 
 def beaten() -> str:
     """A tool that counts its calls."""
     BEATS.append("beat")
-    while AT_FIRST_BEAT:
-        AT_FIRST_BEAT.pop()()
     return "beaten"
 
 
@@ -125,33 +120,6 @@ async def test_a_call_is_repeated_after_an_error_of_the_server(scenario, worker)
     assert (result.ok, result.calls, result.runs, result.lost_runs) == (True, 2, 1, 0)
 
 
-async def test_a_deadline_closes_the_connection(worker, emulator, until):
-    result = await worker.run("[[run_s=60]]Well?", timeout_s=0.8)
-
-    assert (result.failure.kind, result.lost_runs) == (FailureKind.OVERDUE, 1)
-    await asyncio.to_thread(until, lambda: emulator.stats()["completions"]["by_status"] == {"hung_up": 1})
-
-
-@pytest.mark.endpoint(run_limit_s=0.5, request_timeout_s=0.4, unreachable_limit_s=0.1)
-async def test_a_call_ends_after_the_limit_of_a_run(worker, emulator):
-    result = await worker.run("[[run_s=60]]Well?")
-
-    assert result.failure.kind is FailureKind.UNREACHABLE
-    assert "not complete within 0.5 s" in result.failure.message
-    assert result.lost_runs == len(bodies(emulator))
-
-
-async def test_a_cancel_closes_the_connection_at_once(worker, emulator, until):
-    job = worker.create("[[run_s=60]]Well?")
-    running = asyncio.create_task(worker.see_through(job))
-    await asyncio.to_thread(until, lambda: bodies(emulator))
-    assert await asyncio.to_thread(worker.client.cancel, job) is JobState.RUNNING
-    result = await running
-
-    assert (result.state, result.calls) == (JobState.CANCELLED, 1)
-    await asyncio.to_thread(until, lambda: emulator.stats()["completions"]["by_status"] == {"hung_up": 1})
-
-
 @TOOLS
 async def test_a_job_handed_back_during_a_call_makes_it_again(worker, emulator, until, monkeypatch):
     monkeypatch.setattr(attempts, "LANDING_S", 0.1)
@@ -165,20 +133,6 @@ async def test_a_job_handed_back_during_a_call_makes_it_again(worker, emulator, 
     result = await worker.see_through(job)
 
     assert (result.ok, result.attempts, result.runs, result.lost_runs, BEATS) == (True, 1, 1, 1, ["beat"])
-
-
-@TOOLS
-@pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
-@pytest.mark.parametrize("call", [1, 2])
-async def test_a_lost_reply_is_asked_for_again(fault, call, worker, emulator):
-    lose = partial(emulator.faults, **{fault: 1}, only="chat.completions.create", times=1)
-    if call == 1:
-        lose()
-    else:
-        AT_FIRST_BEAT.append(lose)
-    result = await worker.run("[[scenario=tools run_s=0]]Well?", tools=["beaten"])
-
-    assert (result.ok, result.calls, result.runs, result.lost_runs, BEATS) == (True, 3, 1, 1, ["beat"])
 
 
 async def test_an_image_is_sent_as_a_data_url(worker, emulator, tmp_path):

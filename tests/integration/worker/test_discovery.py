@@ -330,6 +330,16 @@ async def test_what_is_no_api_is_told(serve, reply, told):
     assert len(str(raised.value)) < 800
 
 
+async def test_a_server_that_refuses_all_with_400_for_lack_of_a_key_is_told(serve):
+    async def refuse(request):
+        return JSONResponse({"error": {"message": "No connected db.", "type": "no_db_connection"}}, 400)
+
+    paths = ["/v1/responses", "/v1/chat/completions", "/v1/threads/{thread}", "/v1/models"]
+    app = Starlette(routes=[Route(path, refuse, methods=["GET", "POST"]) for path in paths])
+    with pytest.raises(ServerUnusable, match=r"answers 400 No connected db.*if it wants a key, name its variable with"):
+        await discover(serve(app))
+
+
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
 async def test_hostile_texts_of_a_server_change_no_settings(serve, text):
     async def refuse(request):

@@ -71,10 +71,11 @@ def useless(tried: Sequence[tuple[str, Sequence[Reply]]], variable: str | None) 
         return ServerUnusable(f"{tried[0][0]} answers {said(redirect)}: give that URL")
     if broken := _first(replies, lambda reply: reply.status == 429 or 500 <= reply.status != 501):
         return ServerUnusable(f"{tried[0][0]} answers {said(broken)}: try again when the server works")
-    shown = said(replies[0]) if replies else "nothing"
+    shown = said(_first(replies, lambda reply: reply.status != 404) or replies[0])
+    key = "" if variable else "; if it wants a key, name its variable with --key-env"
     return ServerUnusable(
         f"{where} has none of Responses, Chat Completions and Assistants (answers {shown}): check the URL; it is the "
-        "one that OpenAI's SDKs call base_url"
+        f"one that OpenAI's SDKs call base_url{key}"
     )
 
 
