@@ -33,7 +33,7 @@ class RemoteStore(Connection):
         expiries: dict[str, float] = {}
         for names in chunks(list(entries)):
             with self._translate_errors():
-                scores = cast(list[float | None], self._redis.zmscore(self._keys.local_threads, list(names)))
+                scores = self._redis.zmscore(self._keys.local_threads, list(names))
             expiries |= {name: score for name, score in zip(names, scores, strict=True) if score is not None}
         found = self._kept(entries, expiries)
         return ThreadPage(threads=found, next_cursor=str(following) if int(following) else None)
