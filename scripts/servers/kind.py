@@ -22,6 +22,7 @@ class Running:
     model: str
     backend: Backend
     alive: Callable[[], int] | None = None  #: how many objects the server holds, where it holds any
+    lasting: Callable[[], int] | None = None  #: how many it holds that no call deletes, where there are any
 
 
 @dataclass(frozen=True)

