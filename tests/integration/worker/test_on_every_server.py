@@ -178,9 +178,7 @@ async def test_a_file_is_searched_or_refused(server, worker, emulator, policy):
     assert emulator.left() == {}
 
 
-async def test_a_follow_up_knows_what_was_said_before(server, worker, emulator):
-    if is_chat(server):
-        pytest.skip("no thread of it is kept yet")
+async def test_a_follow_up_knows_what_was_said_before(worker, emulator):
     first = await worker.run(SECRET, keep_thread=True)
     second = await worker.run("[[scenario=recall]]What is it called?", thread=first.thread_id)
 
