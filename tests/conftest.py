@@ -72,14 +72,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "all_wires: also on Chat Completions, in tests that compare the other two wires")
 
 
+_TAKE_MINUTES = {"test_docs.py", "test_dockerfile.py", "test_queue_properties.py"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives each process its share of the acceptance tests, the pages of the docs first: they take minutes."""
+    """Gives each process its share of the slow tests. Those that take minutes come first, the longest page before all."""
     share = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if share == 1:
         return
-    slow = [item for item in items if item.get_closest_marker("acceptance")]
-    slow.sort(key=lambda item: item.path.name != "test_docs.py")
-    rest = [item for item in items if not item.get_closest_marker("acceptance")]
+    slow = [item for item in items if item.get_closest_marker("acceptance") or item.path.name in _TAKE_MINUTES]
+    slow.sort(key=lambda item: ("operate.md" not in item.name, item.path.name not in _TAKE_MINUTES))
+    chosen = set(slow)
+    rest = [item for item in items if item not in chosen]
     length = -(-len(rest) // share)
     items[:] = [
         item

@@ -56,7 +56,8 @@ def test_good_and_bad_requests(client: OpenAI):
     )
     assert (made.status, made.request_counts.total, made.metadata) == ("validating", 0, {"a": "b"})
     done, seen = ended(client, made)
-    assert seen == ["validating", "in_progress", "finalizing", "completed"]
+    statuses = ["validating", "in_progress", "finalizing", "completed"]
+    assert (seen, seen[-1]) == ([each for each in statuses if each in seen], "completed")  # some pass between two looks
     counts = done.request_counts
     assert (counts.total, counts.completed, counts.failed) == (3, 1, 2)
     assert done.in_progress_at <= done.finalizing_at <= done.completed_at <= done.expires_at

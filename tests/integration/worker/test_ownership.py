@@ -82,7 +82,7 @@ async def test_a_worker_that_is_stopping_takes_no_more_jobs(worker):
     assert worker.record(job_id).state is JobState.QUEUED
 
 
-@pytest.mark.settings(lease_s=0.3, sweep_interval_s=60)
+@pytest.mark.settings(lease_s=2, sweep_interval_s=60)
 async def test_a_dead_workers_job_is_taken_over_once_its_lease_has_expired(worker, dead, settings, store, until):
     job_id = worker.create()
     assert await dead.take(job_id)

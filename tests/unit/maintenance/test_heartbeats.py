@@ -75,6 +75,9 @@ class Records:
     async def adopt(self, after: str) -> tuple[str, list[str]]:
         return "0", []
 
+    async def forget_expired_threads(self) -> None:
+        pass
+
 
 async def test_no_job_is_rescued_before_living_workers_could_renew_leases(heartbeats, clock):
     records = Records()
