@@ -76,7 +76,7 @@ _TAKE_MINUTES = {"test_docs.py", "test_dockerfile.py", "test_queue_properties.py
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives each process its share of the slow tests. Those that take minutes come first, the longest one before all."""
+    """Gives each process its share of the slow tests. What takes minutes comes first, the longest page before all."""
     share = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if share == 1:
         return
