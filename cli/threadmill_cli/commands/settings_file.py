@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import tempfile
 import tomllib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from threadmill.batch.replacing import replacing
 from threadmill.errors import SettingsError
 from threadmill.job.model import explain
 from threadmill.settings.config_file import CONFIG_NAME, find_config
@@ -71,23 +70,13 @@ def _with_own(text: str, name: str) -> dict[str, Any] | None:
 def write_text(file: Path, text: str) -> None:
     """Replaces the file in one step, so that nothing is left of an interrupted command. Raises SettingsError."""
     target = file.resolve()
-    made: str | None = None
     try:
-        handle, made = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as written:
-            written.write(text)
-        if target.exists():
-            shutil.copymode(target, made)
-        else:
-            os.chmod(made, 0o666 & ~_umask())
-        os.replace(made, target)
-        made = None
+        with replacing(target) as new:
+            new.write(text.encode())
+            if target.exists():
+                shutil.copymode(target, new.name)
     except OSError as error:
         raise SettingsError(f"{file} cannot be written: {error.strerror or error}; --stdout prints it") from None
-    finally:
-        if made is not None:
-            with suppress(OSError):
-                os.unlink(made)
 
 
 def _parsed(text: str, file: Path) -> dict[str, Any]:
@@ -95,9 +84,3 @@ def _parsed(text: str, file: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except ValueError as error:
         raise SettingsError(f"{file} is not valid TOML: {error}; correct it first") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

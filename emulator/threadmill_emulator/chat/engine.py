@@ -66,10 +66,9 @@ class Completions:
         if completion.id not in self.active:
             return
         run.advance(self._clock())
-        if not run.is_terminal and run.status != "requires_action":
+        if (ended := run.stopped_at) is None:
             return
         spoke = run.status in ("completed", "incomplete", "requires_action")
-        ended = run.stretch[1] if run.ended is None else run.ended
         completion.end(ended, self.plan(completion) if spoke else Said())
         self._forget(completion, run.status)
         if completion.transcript:
@@ -79,9 +78,8 @@ class Completions:
         """Returns the message of the completion, which is generated once."""
         run = completion.run
         if completion.planned is None:
-            asked = run.rounds[-1] if run.status == "requires_action" else run.coming
-            if asked:
-                completion.planned = Said(calls=tuple(asked.calls))
+            if run.asked:
+                completion.planned = Said(calls=tuple(run.asked.calls))
             else:
                 scratch = Files(self._clock)  # no client can read the files that it makes
                 sources = Sources(scratch, scratch, history=history.earlier(completion.asked.messages))

@@ -112,10 +112,9 @@ class Responses:
         if response.id not in self.active:
             return
         run.advance(self._clock())
-        if not run.is_terminal and run.status != "requires_action":
+        if (ended := run.stopped_at) is None:
             return
         spoke = response.status in ("completed", "incomplete")
-        ended = run.stretch[1] if run.ended is None else run.ended
         response.end(ended, self.plan_output(response) if spoke else [])
         if response.conversation and spoke:
             response.conversation.items += response.input + response.output
@@ -128,9 +127,8 @@ class Responses:
         """Returns the output of the response, which is generated once."""
         run = response.run
         if response.planned_output is None:
-            asked = run.rounds[-1] if run.status == "requires_action" else run.coming
-            if asked:
-                response.planned_output = [items.function_call(call) for call in asked.calls]
+            if run.asked:
+                response.planned_output = [items.function_call(call) for call in run.asked.calls]
             else:
                 response.planned_output = self._answer(response)
         return response.planned_output

@@ -58,6 +58,18 @@ class Run:
         return self.status in TERMINAL
 
     @property
+    def stopped_at(self) -> float | None:
+        """When its last stretch of work ended; None: it is at work."""
+        if self.is_terminal or self.status == "requires_action":
+            return self.stretch[1] if self.ended is None else self.ended
+        return None
+
+    @property
+    def asked(self) -> Round | None:
+        """The tool calls that end its current stretch; None: it ends otherwise."""
+        return self.rounds[-1] if self.status == "requires_action" else self.coming
+
+    @property
     def is_answering(self) -> bool:
         """Whether it is writing its answer."""
         ends_well = self.script.ends in ("completed", "incomplete")

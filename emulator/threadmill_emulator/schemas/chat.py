@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from threadmill_emulator.schemas.items import Refusal, Text, file_as_data_url, text_or_parts
 from threadmill_emulator.schemas.responses import StreamOptions, ToolsOfChoice
@@ -15,7 +15,7 @@ from threadmill_emulator.schemas.runs import (
     TextFormat,
     TopP,
 )
-from threadmill_emulator.schemas.wire import Body, Function, ImageUrl, Metadata, by_role, by_type
+from threadmill_emulator.schemas.wire import Body, Function, ImageUrl, Metadata, by_role, by_type, by_word_or_type
 
 Name = Annotated[str, Field(pattern=r"^[^\s<|\\/>]+$", max_length=64)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -138,15 +138,11 @@ class AllowedTools(Body):
     allowed_tools: ToolsOfChoice
 
 
-def _word_or_type(value: Any) -> str:
-    return by_type(value) if isinstance(value, dict | BaseModel) else "<word>"
-
-
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("<word>")]
     | Annotated[NamedTool, Tag("<function>")]
     | Annotated[AllowedTools, Tag("<allowed_tools>")],
-    Discriminator(_word_or_type),
+    Discriminator(by_word_or_type),
 ]
 ResponseFormat = Annotated[
     Annotated[TextFormat, Tag("<text>")]

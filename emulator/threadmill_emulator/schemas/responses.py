@@ -6,7 +6,15 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 
 from threadmill_emulator.schemas.items import InputItem, Text
 from threadmill_emulator.schemas.runs import Effort, JsonFormat, JsonSchema, Temperature, TextFormat, TopP
-from threadmill_emulator.schemas.wire import Body, CodeInterpreter, FunctionDefinition, Metadata, Schema, by_type
+from threadmill_emulator.schemas.wire import (
+    Body,
+    CodeInterpreter,
+    FunctionDefinition,
+    Metadata,
+    Schema,
+    by_type,
+    by_word_or_type,
+)
 
 #: Values of `include`.
 Includable = Literal[
@@ -79,17 +87,13 @@ class AllowedTools(ToolsOfChoice):
     type: Literal["allowed_tools"]
 
 
-def _choice(value: Any) -> str:
-    return by_type(value) if isinstance(value, dict | BaseModel) else "<word>"
-
-
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("<word>")]
     | Annotated[NamedFunction, Tag("<function>")]
     | Annotated[HostedTool, Tag("<file_search>")]
     | Annotated[HostedTool, Tag("<code_interpreter>")]
     | Annotated[AllowedTools, Tag("<allowed_tools>")],
-    Discriminator(_choice),
+    Discriminator(by_word_or_type),
 ]
 
 

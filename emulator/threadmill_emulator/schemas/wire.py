@@ -26,6 +26,11 @@ def by_type(value: Any) -> str:
     return f"<{kind}>"
 
 
+def by_word_or_type(value: Any) -> str:
+    """Returns the tag of a word, such as "auto", or of an object or a model."""
+    return by_type(value) if isinstance(value, dict | BaseModel) else "<word>"
+
+
 def by_role(value: Any) -> str:
     """Returns the tag of a message: its role."""
     role = value.get("role") if isinstance(value, dict) else getattr(value, "role", None)

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from threadmill_worker.admin.discovery.findings import Finding
+from threadmill_worker.admin.discovery import replies
+from threadmill_worker.admin.discovery.findings import Finding, said
 from threadmill_worker.drivers.exchange import Cause, Reply, Unreached, exchange
 from threadmill_worker.drivers.http import Http
 
@@ -45,3 +46,34 @@ class Asker:
     def add(self, finding: Finding) -> None:
         self.findings.append(finding)
         self._found(finding)
+
+
+def stream_said(reply: Reply, events: list[dict[str, Any]]) -> str:
+    """Returns the reply to a request for a stream in short."""
+    if reply.status != 200:
+        return said(reply)
+    if not reply.is_stream:
+        return f"200 with {reply.content_type or 'no content type'}, not an event stream"
+    return replies.error_in_stream(events) or f"{len(events)} events"
+
+
+async def ask_feature(asker: Asker, feature: str, path: str, body: dict[str, Any], judge: Any) -> Reply | None:
+    """Sends a prompt that shows one feature."""
+    try:
+        reply = await asker.ask("POST", path, body)
+    except Unreached as error:
+        asker.find(feature, None, f"POST {path}: {error}")
+        return None
+    has = judge(reply)
+    asker.find(feature, has, f"POST {path}: {_what(reply, has)}")
+    return reply
+
+
+def _what(reply: Reply, has: bool | None) -> str:
+    if reply.status != 200:
+        return said(reply)
+    return {
+        True: "200",
+        False: "200, but the answer is without it",
+        None: "200, but the answer does not show it (the model may lack it)",
+    }[has]

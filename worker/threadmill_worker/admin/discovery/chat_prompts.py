@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from threadmill_worker.admin.discovery import prompts, replies
-from threadmill_worker.admin.discovery.asking import Asker
+from threadmill_worker.admin.discovery.asking import Asker, ask_feature, stream_said
 from threadmill_worker.admin.discovery.findings import said
 from threadmill_worker.drivers.exchange import Reply, Unreached
 
@@ -79,34 +79,3 @@ async def _streamed(asker: Asker, body: dict[str, Any]) -> Reply | None:
     except Unreached as error:
         asker.find("streaming", None, f"POST {_PATH} with stream: {error}")
         return None
-
-
-def stream_said(reply: Reply, events: list[dict[str, Any]]) -> str:
-    """Returns the reply to a request for a stream in short."""
-    if reply.status != 200:
-        return said(reply)
-    if not reply.is_stream:
-        return f"200 with {reply.content_type or 'no content type'}, not an event stream"
-    return replies.error_in_stream(events) or f"{len(events)} events"
-
-
-async def ask_feature(asker: Asker, feature: str, path: str, body: dict[str, Any], judge: Any) -> Reply | None:
-    """Sends a prompt that shows one feature."""
-    try:
-        reply = await asker.ask("POST", path, body)
-    except Unreached as error:
-        asker.find(feature, None, f"POST {path}: {error}")
-        return None
-    has = judge(reply)
-    asker.find(feature, has, f"POST {path}: {_what(reply, has)}")
-    return reply
-
-
-def _what(reply: Reply, has: bool | None) -> str:
-    if reply.status != 200:
-        return said(reply)
-    return {
-        True: "200",
-        False: "200, but the answer is without it",
-        None: "200, but the answer does not show it (the model may lack it)",
-    }[has]

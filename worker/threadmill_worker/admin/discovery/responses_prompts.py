@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from threadmill_worker.admin.discovery import prompts, replies
-from threadmill_worker.admin.discovery.asking import Asker
-from threadmill_worker.admin.discovery.chat_prompts import ask_feature, stream_said
+from threadmill_worker.admin.discovery.asking import Asker, ask_feature, stream_said
 from threadmill_worker.admin.discovery.findings import said
 from threadmill_worker.drivers.exchange import Reply, Unreached
 from threadmill_worker.drivers.paths import object_in
