@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from threadmill.store.scripts import source
+from threadmill.store import scripts
 
 #: Shorter commands are not counted.
 LOG_ABOVE_MS = 1
@@ -49,19 +49,9 @@ class SlowCommands:
         self._redis.config_set("slowlog-log-slower-than", LOG_ABOVE_MS * 1000)
         self._redis.latency_reset()
 
-    def slowest(self, number: int) -> list[SlowCommand]:
-        """Returns the slowest ones, the slowest first; of each script or command only the slowest."""
-        by_name: dict[str, SlowCommand] = {}
-        for each in sorted(self.found, key=lambda each: each.ms):
-            by_name[each.name] = each
-        return sorted(by_name.values(), key=lambda each: each.ms, reverse=True)[:number]
-
     def disturbed_ms(self) -> float:
         """Returns the longest time of a command that takes microseconds: so long did others keep Redis waiting."""
         return max((each.ms for each in self.found if each.name.startswith(_SHORT)), default=0)
-
-    def above(self, ms: float, name: str | None = None) -> int:
-        return sum(each.ms > ms for each in self.found if name in (None, each.name))
 
     def _name(self, command: bytes) -> str:
         name, *arguments = command.split(b" ")
@@ -70,13 +60,23 @@ class SlowCommands:
         return " ".join(map(_text, [name, *arguments[:1]]))
 
 
+def slowest(found: Iterable[SlowCommand], number: int) -> list[SlowCommand]:
+    """Returns the slowest ones, the slowest first; of each script or command only the slowest."""
+    by_name = {each.name: each for each in sorted(found, key=lambda each: each.ms)}
+    return sorted(by_name.values(), key=lambda each: each.ms, reverse=True)[:number]
+
+
+def above(found: Iterable[SlowCommand], ms: float, name: str | None = None) -> int:
+    return sum(each.ms > ms for each in found if name in (None, each.name))
+
+
 def _names(queue: str) -> dict[str, str]:
     """Returns the names of the scripts by their SHA1."""
     lua = files("threadmill.store") / "lua"
     folders = [folder for folder in lua.iterdir() if folder.is_dir() and folder.name != "include"]
     names = [f"{folder.name}/{path.name.removesuffix('.lua')}" for folder in folders for path in folder.iterdir()]
     names.append("write_with_lease")
-    return {hashlib.sha1(source(name, queue).encode()).hexdigest(): name for name in names}
+    return {hashlib.sha1(scripts.source(name, queue).encode()).hexdigest(): name for name in names}
 
 
 def _text(value: bytes | str) -> str:
