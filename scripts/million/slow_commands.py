@@ -1,4 +1,4 @@
-"""Which commands held Redis for long, as SLOWLOG and LATENCY tell."""
+"""Which commands held Redis for long, as SLOWLOG and LATENCY tell, and the scripts themselves."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,10 +8,11 @@ from typing import Any
 
 import redis
 
+from million import scripts_measured
 from threadmill.store import scripts
 
 #: Shorter commands are not counted.
-LOG_ABOVE_MS = 1
+LOG_ABOVE_MS = scripts_measured.ABOVE_MS
 
 #: Commands that take microseconds. If one takes longer, another process had the core.
 _SHORT = ("GET ", "SET ", "HGET ", "HSET ", "HDEL ", "HMGET ", "HSETNX ", "ZADD ", "ZREM ", "ZSCORE ", "EXISTS ")
@@ -31,7 +32,9 @@ class SlowCommands:
     def __init__(self, connection: redis.Redis, queue: str) -> None:
         self._redis = connection
         self._names = _names(queue)
-        self.found: list[SlowCommand] = []
+        self.found: list[SlowCommand] = []  #: by the clock
+        self.scripts: list[SlowCommand] = []  #: by CPU
+        self.most_commands: dict[str, int] = {}  #: of each script, the largest number that one call had
         self.events: list[SlowCommand] = []  #: what LATENCY monitors and took 10 ms or more; the longest of each step
         connection.config_set("slowlog-max-len", _KEPT)
         connection.config_set("slowlog-log-slower-than", LOG_ABOVE_MS * 1000)
@@ -45,6 +48,8 @@ class SlowCommands:
         self.events += [SlowCommand(_text(name), step, float(longest)) for name, _, _, longest, *_ in events]
         for entry in self._redis.slowlog_get(_KEPT):
             self.found.append(SlowCommand(self._name(entry["command"]), step, entry["duration"] / 1000))
+        self.scripts += [SlowCommand(name, step, ms) for name, ms in scripts_measured.times_ms(self._redis)]
+        self.most_commands = scripts_measured.most_commands(self._redis)
         self._redis.slowlog_reset()
         self._redis.config_set("slowlog-log-slower-than", LOG_ABOVE_MS * 1000)
         self._redis.latency_reset()

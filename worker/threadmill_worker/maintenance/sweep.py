@@ -35,7 +35,7 @@ RENEWAL_GRACE_S = 5.0
 DELETIONS = 10
 
 #: How many times a sweep looks at some queued jobs, whether they should be ready and are not.
-ADOPTIONS = 60
+ADOPTIONS = 150
 
 #: A job fails when its lease has expired this many times `max_attempts` in a row. The factor exists because a worker
 #: can die for other reasons than this job: somebody may have killed it, or the machine may have failed.
