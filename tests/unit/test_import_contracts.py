@@ -24,7 +24,7 @@ FORBIDDEN = [
     ("threadmill_worker.attempt.added", "openai", "Only drivers import openai"),
     (
         "threadmill_worker.lifecycle.added",
-        "threadmill_worker.drivers.driver",
+        "threadmill_worker.drivers.base.driver",
         "The worker, from Celery down to what a model wrote",
     ),
     (

@@ -21,7 +21,7 @@ from threadmill_worker.attempt.moving import reason_to_move, too_long
 from threadmill_worker.attempt.report import AttemptReport
 from threadmill_worker.attempt.shared_objects import SharedObjects
 from threadmill_worker.attempt.timeline import AttemptTimeline
-from threadmill_worker.drivers.driver import within
+from threadmill_worker.drivers.base.driver import within
 from threadmill_worker.lifecycle.actions import (
     Action,
     CallTools,

@@ -8,7 +8,7 @@ from threadmill.store.records import JobRecord
 from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.drivers.batch_api import RemoteBatches
-from threadmill_worker.drivers.tags import job_tag
+from threadmill_worker.drivers.requests.tags import job_tag
 from threadmill_worker.maintenance.lane_release import LaneRelease
 from threadmill_worker.store.batch_lane import LaneStore
 

@@ -13,9 +13,9 @@ import openai
 
 from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact
-from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.drivers.json import NotTheApi, UnusableReply
-from threadmill_worker.drivers.rate_limits import read_retry_after_s
+from threadmill_worker.drivers.replies.error_bodies import read_error
+from threadmill_worker.drivers.replies.json import NotTheApi, UnusableReply
+from threadmill_worker.drivers.replies.rate_limits import read_retry_after_s
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unknown, Unusable
 from threadmill_worker.lifecycle.server_errors import TOO_LARGE_REMEDY, ServerError, asked_delay_s
 

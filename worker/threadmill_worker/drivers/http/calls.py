@@ -19,8 +19,8 @@ import openai
 from yarl import URL
 
 from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.bodies import ERROR_BYTES, OF_ENCODING, too_large
-from threadmill_worker.drivers.keepalive import probed_socket
+from threadmill_worker.drivers.http.bodies import ERROR_BYTES, OF_ENCODING, too_large
+from threadmill_worker.drivers.http.keepalive import probed_socket
 from threadmill_worker.tracing.http_calls import http_call
 
 _USER_AGENT = f"threadmill/{version('threadmill')}"

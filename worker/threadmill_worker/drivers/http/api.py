@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import openai
 
 from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.client import Client
-from threadmill_worker.drivers.json import NotTheApi, parse_id, parse_object
+from threadmill_worker.drivers.http.client import Client
+from threadmill_worker.drivers.replies.json import NotTheApi, parse_id, parse_object
 
 _PAGE = 100
 _PAGES = 20

@@ -7,7 +7,7 @@ import httpx2
 import openai
 import pytest
 
-from threadmill_worker.drivers.capabilities import Capabilities, refuses_background
+from threadmill_worker.drivers.base.capabilities import Capabilities, refuses_background
 
 
 def refusal(status: int, body: dict[str, Any]) -> openai.APIStatusError:

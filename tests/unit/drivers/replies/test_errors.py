@@ -10,7 +10,7 @@ import pytest
 
 from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import REDACTOR
-from threadmill_worker.drivers.errors import OTHER_WIRE, Target, call_error_of
+from threadmill_worker.drivers.replies.errors import OTHER_WIRE, Target, call_error_of
 from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, Unknown
 
 REQUEST = httpx2.Request("POST", "http://server/v1/threads")

@@ -7,7 +7,7 @@ from typing import Any, cast
 import httpx2
 from openai import DefaultAioHttpClient
 
-from threadmill_worker.drivers.json import UnusableReply
+from threadmill_worker.drivers.replies.json import UnusableReply
 from threadmill_worker.tracing.http_calls import http_call
 
 #: Bytes that are read of the body of an error. Messages show far less of it.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from threadmill_worker.drivers.rate_limits import RateInfo, read_rate_info, read_retry_after_s
+from threadmill_worker.drivers.replies.rate_limits import RateInfo, read_rate_info, read_retry_after_s
 
 DATE = "Sat, 28 Nov 2026 18:00:00 GMT"
 DATE_S = 1795888800

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill_worker.drivers.error_bodies import error_in, read_error
+from threadmill_worker.drivers.replies.error_bodies import error_in, read_error
 from threadmill_worker.lifecycle.server_errors import ServerError
 
 BEYOND = json.dumps({"detail": [{"loc": ["body", "input", 0], "msg": f"wrong {each}"} for each in range(9)]})

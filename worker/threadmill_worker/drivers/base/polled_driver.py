@@ -2,11 +2,11 @@
 
 from typing import ClassVar
 
-from threadmill_worker.drivers.connection import Connection
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.base.connection import Connection
+from threadmill_worker.drivers.base.wire_driver import WireDriver
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.drivers.streaming.events import Events
 from threadmill_worker.drivers.streaming.stream import EventStream
-from threadmill_worker.drivers.wire_driver import WireDriver
 from threadmill_worker.live import EventBuffer
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import openai
 
 from threadmill.job.lanes import PRIORITY, in_words, tier_of, window_of
-from threadmill_worker.drivers.error_bodies import read_error
+from threadmill_worker.drivers.replies.error_bodies import read_error
 from threadmill_worker.lifecycle.observations import CallError, LaneClosed
 
 #: Codes of a server that lacks capacity; nothing is charged. The second is Groq's.

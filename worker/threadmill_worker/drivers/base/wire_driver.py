@@ -6,12 +6,12 @@ from typing import ClassVar, assert_never
 
 from threadmill.errors import InvalidJob
 from threadmill.job.result import Failure, FailureKind
-from threadmill_worker.drivers.connection import Connection
-from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.base.connection import Connection
+from threadmill_worker.drivers.base.remote_objects import RemoteObjects
 from threadmill_worker.drivers.files import Files
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.rate_limits import RateInfo, read_rate_info
-from threadmill_worker.drivers.remote_objects import RemoteObjects
+from threadmill_worker.drivers.replies.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.replies.rate_limits import RateInfo, read_rate_info
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle.actions import (
     AttachStore,
     CreateStore,

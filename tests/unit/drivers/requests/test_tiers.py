@@ -8,8 +8,8 @@ import httpx2
 import openai
 import pytest
 
-from threadmill_worker.drivers.errors import Target, call_error_of
-from threadmill_worker.drivers.tiers import fields_of, in_lane
+from threadmill_worker.drivers.replies.errors import Target, call_error_of
+from threadmill_worker.drivers.requests.tiers import fields_of, in_lane
 from threadmill_worker.lifecycle.observations import LaneClosed
 
 TIER = "Invalid service_tier argument: The requested service tier is not allowed for this project."

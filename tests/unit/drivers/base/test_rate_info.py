@@ -11,12 +11,12 @@ from tests.answering import client_of
 from threadmill import PromptJob
 from threadmill.settings.endpoint import Endpoint
 from threadmill_worker.attempt.context import DRIVERS
-from threadmill_worker.drivers.capabilities import Capabilities
-from threadmill_worker.drivers.connection import Connection
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.rate_limits import RateInfo
+from threadmill_worker.drivers.base.capabilities import Capabilities
+from threadmill_worker.drivers.base.connection import Connection
+from threadmill_worker.drivers.base.wire_driver import WireDriver
+from threadmill_worker.drivers.replies.rate_limits import RateInfo
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.drivers.streaming.stream import StreamSlots
-from threadmill_worker.drivers.wire_driver import WireDriver
 from threadmill_worker.lifecycle.actions import PollRun, StartRun
 from threadmill_worker.lifecycle.observations import NotSent, RunObservation, Unknown
 from threadmill_worker.lifecycle.progress import Progress

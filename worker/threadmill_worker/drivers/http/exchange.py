@@ -10,8 +10,8 @@ import aiohttp
 import openai
 
 from threadmill.secrets.redaction import redact
-from threadmill_worker.drivers.http import Http, Post
-from threadmill_worker.drivers.json import UnusableReply
+from threadmill_worker.drivers.http.calls import Http, Post
+from threadmill_worker.drivers.replies.json import UnusableReply
 
 #: Characters of the reason why there is no reply.
 _REASON_LIMIT = 300

@@ -2,7 +2,7 @@
 
 import socket
 
-from threadmill_worker.drivers.keepalive import probed_socket
+from threadmill_worker.drivers.http.keepalive import probed_socket
 
 
 def test_a_silent_connection_is_asked_about_within_a_minute():

@@ -6,8 +6,8 @@ from contextlib import suppress
 import openai
 import structlog
 
-from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.replies.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.lifecycle.observations import CallError, Deleted, Observation
 from threadmill_worker.lifecycle.progress import Leftover
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from threadmill_worker.answer.json_text import parse
-from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.drivers.errors import NO_PATH
-from threadmill_worker.drivers.json import as_dict
+from threadmill_worker.drivers.replies.error_bodies import read_error
+from threadmill_worker.drivers.replies.errors import NO_PATH
+from threadmill_worker.drivers.replies.json import as_dict
 
 #: Statuses for an invalid request.
 INVALID = frozenset({400, 422})

@@ -4,7 +4,7 @@ from typing import Any
 
 import openai
 
-from threadmill_worker.drivers.error_bodies import read_error
+from threadmill_worker.drivers.replies.error_bodies import read_error
 from threadmill_worker.lifecycle.observations import ENDED
 
 #: Statuses of a request with a parameter that the server does not accept; 422 is FastAPI's.

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill_worker.drivers.bodies import lines
-from threadmill_worker.drivers.json import UnusableReply
+from threadmill_worker.drivers.http.bodies import lines
+from threadmill_worker.drivers.replies.json import UnusableReply
 
 
 async def cut(text: bytes, *places: int):

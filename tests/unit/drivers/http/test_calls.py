@@ -9,10 +9,10 @@ import pytest
 from tests.answering import client_of
 
 from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.client import connect
-from threadmill_worker.drivers.errors import Target, call_error_of
-from threadmill_worker.drivers.http import Http, Post, _proxy_of
-from threadmill_worker.drivers.json import UnusableReply
+from threadmill_worker.drivers.http.calls import Http, Post, _proxy_of
+from threadmill_worker.drivers.http.client import connect
+from threadmill_worker.drivers.replies.errors import Target, call_error_of
+from threadmill_worker.drivers.replies.json import UnusableReply
 from threadmill_worker.lifecycle.observations import Unknown
 
 SMALL = Endpoint(kind="responses", api_key_env=None, reply_limit_bytes=10)

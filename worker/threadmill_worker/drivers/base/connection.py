@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.capabilities import Capabilities
-from threadmill_worker.drivers.client import Client, connect
+from threadmill_worker.drivers.base.capabilities import Capabilities
 from threadmill_worker.drivers.files import FileTransfer
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.http.client import Client, connect
 from threadmill_worker.drivers.streaming.stream import StreamSlots
 from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 

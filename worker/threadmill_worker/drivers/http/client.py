@@ -12,8 +12,8 @@ from threadmill.errors import SettingsError
 from threadmill.installation import install_command
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings.endpoint import Endpoint, EndpointKind
-from threadmill_worker.drivers.bodies import BoundedClient
-from threadmill_worker.drivers.http import Http
+from threadmill_worker.drivers.http.bodies import BoundedClient
+from threadmill_worker.drivers.http.calls import Http
 
 #: The only server that receives an organisation and a project.
 _OPENAI = "https://api.openai.com/"
