@@ -18,7 +18,7 @@ PACKAGES = {
 
 #: Module, what it must not import, the contract that says so. Modules named `added` are new.
 FORBIDDEN = [
-    ("threadmill_worker.lifecycle.recovery.call_errors", "redis", "The lifecycle is pure"),
+    ("threadmill_worker.lifecycle.steps.recovery.call_errors", "redis", "The lifecycle is pure"),
     ("threadmill_worker.lifecycle.added", "redis", "The lifecycle is pure"),
     ("threadmill_worker.answer.schema", "openai", "Only drivers import openai"),
     ("threadmill_worker.attempt.added", "openai", "Only drivers import openai"),

@@ -35,7 +35,6 @@ from threadmill_worker.lifecycle.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.lifecycle.clean_up import keeps_thread
 from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving, time_limit
 from threadmill_worker.lifecycle.observations import (
     ENDED,
@@ -49,8 +48,9 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import CurrentRun, Outcome, Progress
-from threadmill_worker.lifecycle.recovery.limits import stop_waiting
 from threadmill_worker.lifecycle.replace import replace
+from threadmill_worker.lifecycle.steps.clean_up import keeps_thread
+from threadmill_worker.lifecycle.steps.recovery.limits import stop_waiting
 from threadmill_worker.store.jobs import AwaitedRun, JobStore, Lease, LeftPool
 
 #: Waits are longer by up to this share, so that jobs enqueued together do not poll together. A pool that lets a call

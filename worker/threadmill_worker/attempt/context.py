@@ -29,7 +29,7 @@ from threadmill_worker.drivers.responses.driver import ResponsesDriver
 from threadmill_worker.drivers.responses.requests import batch_request as batch_response
 from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane
+from threadmill_worker.lifecycle.steps.recovery.discounts import limits_in_lane
 from threadmill_worker.limits.job_pool import JobPool
 from threadmill_worker.live import EventBuffer, EventPublisher
 from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics

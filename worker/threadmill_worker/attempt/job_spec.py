@@ -16,7 +16,7 @@ from threadmill_worker.attempt.not_served import NotServed, raising_not_served
 from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.files.attachments import NONE, Attachments, load_attachments
 from threadmill_worker.lifecycle.progress import Features
-from threadmill_worker.lifecycle.recovery.context import no_context
+from threadmill_worker.lifecycle.steps.recovery.context import no_context
 from threadmill_worker.store.jobs import JobStore
 from threadmill_worker.tools.executor import ToolExecutor
 

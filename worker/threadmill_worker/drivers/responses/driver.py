@@ -66,8 +66,8 @@ from threadmill_worker.lifecycle.observations import (
     Unlocked,
 )
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.lifecycle.recovery.context import lacks_context
 from threadmill_worker.lifecycle.replace import replace
+from threadmill_worker.lifecycle.steps.recovery.context import lacks_context
 from threadmill_worker.live import EventBuffer
 
 

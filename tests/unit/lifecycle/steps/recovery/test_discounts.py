@@ -13,7 +13,7 @@ from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import PollRun, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation, ToolCall
 from threadmill_worker.lifecycle.progress import Features, Progress
-from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane, spend
+from threadmill_worker.lifecycle.steps.recovery.discounts import limits_in_lane, spend
 
 FLEX = Features(lane="flex")
 FALLBACK = RunLimits(lane_fallback="full_price", unreachable_limit_s=100)

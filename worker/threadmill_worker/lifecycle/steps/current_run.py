@@ -16,7 +16,7 @@ from threadmill_worker.lifecycle.actions import (
 )
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED
 from threadmill_worker.lifecycle.progress import CurrentRun, Progress
-from threadmill_worker.lifecycle.recovery.reruns import rerun
+from threadmill_worker.lifecycle.steps.recovery.reruns import rerun
 
 #: Outputs that reach the server less than this before the run expires may come too late.
 SUBMIT_MARGIN_S = 5.0

@@ -5,14 +5,14 @@ from typing import Any
 from threadmill.job.result import Failure, FailureKind, Usage
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, CancelRun, Resolve, SubmitOutputs
-from threadmill_worker.lifecycle.answer import add_to_answer
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, OutputReady, RunObservation, ToolCall
 from threadmill_worker.lifecycle.polling import PollPlan, poll_delay_s
 from threadmill_worker.lifecycle.progress import CurrentRun, Features, FinishedCall, Intent, Leftover, Progress
-from threadmill_worker.lifecycle.recovery.context import lacks_context, send_again
-from threadmill_worker.lifecycle.recovery.discounts import spend
-from threadmill_worker.lifecycle.recovery.reruns import run_ended
 from threadmill_worker.lifecycle.replace import replace
+from threadmill_worker.lifecycle.steps.answer import add_to_answer
+from threadmill_worker.lifecycle.steps.recovery.context import lacks_context, send_again
+from threadmill_worker.lifecycle.steps.recovery.discounts import spend
+from threadmill_worker.lifecycle.steps.recovery.reruns import run_ended
 
 
 def run_observed(

@@ -6,13 +6,13 @@ from threadmill.job.progress import CallErrors
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, Delete, PollRun, Resolve, Unlock, is_counted
-from threadmill_worker.lifecycle.answer import Completing, answer_without
 from threadmill_worker.lifecycle.observations import CallError, Gone, LaneClosed, NotSent, Rejected, Unknown, Unusable
 from threadmill_worker.lifecycle.progress import REASON_CHARACTERS, Progress
-from threadmill_worker.lifecycle.recovery.discounts import CAPACITY_LONGEST_S, closed
-from threadmill_worker.lifecycle.recovery.limits import wait_for_limit
-from threadmill_worker.lifecycle.recovery.reruns import rerun
 from threadmill_worker.lifecycle.replace import replace
+from threadmill_worker.lifecycle.steps.answer import Completing, answer_without
+from threadmill_worker.lifecycle.steps.recovery.discounts import CAPACITY_LONGEST_S, closed
+from threadmill_worker.lifecycle.steps.recovery.limits import wait_for_limit
+from threadmill_worker.lifecycle.steps.recovery.reruns import rerun
 
 #: The wait after a failed call: it doubles from the first to the longest, unless the server sends a delay.
 BACKOFF_FIRST_S = 0.5

@@ -25,7 +25,7 @@ from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.progress import Features
-from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES, GONE_POLLS
+from threadmill_worker.lifecycle.steps.recovery.call_errors import CLEANUP_TRIES, GONE_POLLS
 
 LIMITS = RunLimits()
 

@@ -3,10 +3,10 @@
 from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import RunObservation
-from threadmill_worker.lifecycle.outcome import reason_of
 from threadmill_worker.lifecycle.progress import REASON_CHARACTERS, Progress
-from threadmill_worker.lifecycle.recovery.limits import run_limited
 from threadmill_worker.lifecycle.replace import replace
+from threadmill_worker.lifecycle.steps.outcome import reason_of
+from threadmill_worker.lifecycle.steps.recovery.limits import run_limited
 
 
 def run_ended(progress: Progress, run: RunObservation, limits: RunLimits, now: float) -> Progress:

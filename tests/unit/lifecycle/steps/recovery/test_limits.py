@@ -24,7 +24,7 @@ from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.decide import advance
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Features, Progress
-from threadmill_worker.lifecycle.recovery.limits import stop_waiting
+from threadmill_worker.lifecycle.steps.recovery.limits import stop_waiting
 
 OVERLOADED = obs.NotSent("503 server_is_overloaded", FailureKind.SERVER_ERROR, overloaded=True)
 MAY_HAVE_ACTED = obs.Unknown("503 overloaded", FailureKind.SERVER_ERROR, overloaded=True, retry_after_s=30.0)

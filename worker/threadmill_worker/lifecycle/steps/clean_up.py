@@ -3,9 +3,9 @@
 from threadmill.job.result import FailureKind, JobState
 from threadmill.settings.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, Delete, Finish, ReadAnswer, Resolve, Wait
-from threadmill_worker.lifecycle.current_run import has_unread_answer, stop_run
 from threadmill_worker.lifecycle.progress import Outcome, Progress
-from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
+from threadmill_worker.lifecycle.steps.current_run import has_unread_answer, stop_run
+from threadmill_worker.lifecycle.steps.recovery.call_errors import CLEANUP_TRIES
 
 
 def next_clean_up(progress: Progress, outcome: Outcome, limits: RunLimits, now: float) -> Action:

@@ -8,9 +8,9 @@ from threadmill.job.result import Artifact
 from threadmill_worker.answer.render import made_files, unnamed_files
 from threadmill_worker.lifecycle.actions import Download, NameFile, ReadSteps, Step
 from threadmill_worker.lifecycle.observations import AnswerPart, AnswerRead, Downloaded, FileNamed, StepsRead
-from threadmill_worker.lifecycle.outcome import outcome_of, schema_error_of
 from threadmill_worker.lifecycle.progress import Answer, CurrentRun, Leftover, Progress
 from threadmill_worker.lifecycle.replace import replace
+from threadmill_worker.lifecycle.steps.outcome import outcome_of, schema_error_of
 
 #: Actions that complete an answer. A failure of one of them never loses the answer, which is paid for.
 Completing = NameFile | Download | ReadSteps
