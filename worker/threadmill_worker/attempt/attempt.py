@@ -15,9 +15,9 @@ from threadmill.job.timeline import TimelineKind
 from threadmill.store.records import JobRecord, Move
 from threadmill.store.remote_records import KeptThread
 from threadmill.store.worker_records import FailingEndpoint
-from threadmill_worker.attempt.context import AttemptContext
+from threadmill_worker.attempt.context.contexts import AttemptContext
+from threadmill_worker.attempt.context.moving import reason_to_move, too_long
 from threadmill_worker.attempt.ending import end_of, kept_thread, leftovers_of, moment, result_of, shortened
-from threadmill_worker.attempt.moving import reason_to_move, too_long
 from threadmill_worker.attempt.report import AttemptReport
 from threadmill_worker.attempt.shared_objects import SharedObjects
 from threadmill_worker.attempt.timeline import AttemptTimeline

@@ -10,7 +10,7 @@ from tests.answering import client_of
 
 from threadmill import PromptJob
 from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.attempt.context import DRIVERS
+from threadmill_worker.attempt.context.contexts import DRIVERS
 from threadmill_worker.drivers.base.capabilities import Capabilities
 from threadmill_worker.drivers.base.connection import Connection
 from threadmill_worker.drivers.base.wire_driver import WireDriver

@@ -10,9 +10,9 @@ from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
 from threadmill.store.remote_records import KeptThread
-from threadmill_worker.attempt.batch_lane import batch_lane_of
-from threadmill_worker.attempt.local_thread import check_local
-from threadmill_worker.attempt.not_served import NotServed, raising_not_served
+from threadmill_worker.attempt.context.batch_lane import batch_lane_of
+from threadmill_worker.attempt.context.local_thread import check_local
+from threadmill_worker.attempt.context.not_served import NotServed, raising_not_served
 from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.files.attachments import NONE, Attachments, load_attachments
 from threadmill_worker.lifecycle.progress import Features

@@ -8,9 +8,9 @@ import pytest
 from threadmill import PromptJob
 from threadmill.settings.endpoint import Endpoint
 from threadmill.store.remote_records import TRANSCRIPT_LIMIT, KeptThread, Transcript
+from threadmill_worker.attempt.context.local_thread import check_local
+from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.attempt.ending import kept_thread, shortened
-from threadmill_worker.attempt.local_thread import check_local
-from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.drivers.base.driver import ThreadState
 from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle.progress import Features, Progress

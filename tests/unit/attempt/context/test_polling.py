@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.unit.lifecycle.story import RUNNING, START
 
-from threadmill_worker.attempt.polling import JobPolling
+from threadmill_worker.attempt.context.polling import JobPolling
 from threadmill_worker.lifecycle.polling import NO_PLAN
 from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 

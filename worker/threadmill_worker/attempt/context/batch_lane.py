@@ -6,7 +6,7 @@ from threadmill.job.result import FailureKind
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.pool_name import pool_name
 from threadmill.store.records import JobRecord
-from threadmill_worker.attempt.not_served import NotServed
+from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.lifecycle.batch_lane import remedy
 from threadmill_worker.lifecycle.progress import Features
 from threadmill_worker.store.redis_clock import RedisClock

@@ -8,7 +8,7 @@ import pytest
 from threadmill import JobState, PromptJob
 from threadmill.settings.endpoint import Endpoint
 from threadmill.store.records import JobRecord
-from threadmill_worker.attempt.job_key import key_of
+from threadmill_worker.attempt.context.job_key import key_of
 from threadmill_worker.lifecycle.progress import Progress
 
 ENDPOINT = {"kind": "assistants", "base_url": "http://server", "assistant": "asst_1"}

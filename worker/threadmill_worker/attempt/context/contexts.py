@@ -11,11 +11,11 @@ from threadmill.settings.pools import limits_of, pools_of
 from threadmill.settings.run_limits import RunLimits
 from threadmill.settings.settings import Settings
 from threadmill.store.records import JobRecord
-from threadmill_worker.attempt.job_key import key_of
-from threadmill_worker.attempt.job_spec import JobResolver
-from threadmill_worker.attempt.moving import impatient, may_go_elsewhere
-from threadmill_worker.attempt.not_served import NotServed, raising_not_served
-from threadmill_worker.attempt.polling import JobPolling
+from threadmill_worker.attempt.context.job_key import key_of
+from threadmill_worker.attempt.context.job_spec import JobResolver
+from threadmill_worker.attempt.context.moving import impatient, may_go_elsewhere
+from threadmill_worker.attempt.context.not_served import NotServed, raising_not_served
+from threadmill_worker.attempt.context.polling import JobPolling
 from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.base.connection import Connection
 from threadmill_worker.drivers.base.driver import Driver
