@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from threadmill_gateway.problems import Problem
+from threadmill_gateway.requests.problems import Problem
 
 
 class BodyLimit:

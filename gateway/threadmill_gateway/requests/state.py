@@ -10,8 +10,8 @@ from starlette.requests import HTTPConnection
 
 from threadmill.async_client import AsyncClient
 from threadmill.settings.settings import Settings
-from threadmill_gateway.key_ring import KeyRing
 from threadmill_gateway.options import GatewayOptions
+from threadmill_gateway.requests.key_ring import KeyRing
 
 _T = TypeVar("_T")
 

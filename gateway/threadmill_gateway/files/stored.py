@@ -12,8 +12,8 @@ from urllib.parse import quote
 import fsspec
 from starlette.responses import Response, StreamingResponse
 
-from threadmill_gateway.problems import Problem
-from threadmill_gateway.ranges import asked_range
+from threadmill_gateway.files.ranges import asked_range
+from threadmill_gateway.requests.problems import Problem
 
 #: Bytes that are read at a time.
 _CHUNK = 256 * 1024

@@ -2,8 +2,8 @@
 
 import pytest
 
-from threadmill_gateway.problems import Problem
-from threadmill_gateway.ranges import asked_range
+from threadmill_gateway.files.ranges import asked_range
+from threadmill_gateway.requests.problems import Problem
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from starlette.datastructures import FormData, UploadFile
 from threadmill.errors import UploadNotFound
 from threadmill.job.upload import Upload, new_upload_id
 from threadmill.upload_files import UploadFiles
-from threadmill_gateway.callers import Caller
-from threadmill_gateway.problems import wrong_field
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests.callers import Caller
+from threadmill_gateway.requests.problems import wrong_field
+from threadmill_gateway.requests.state import Gateway
 
 #: Bytes of a request beside its file: the other fields, and what separates them.
 FORM_BYTES = 100_000

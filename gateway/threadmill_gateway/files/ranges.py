@@ -3,7 +3,7 @@
 import re
 from http import HTTPStatus
 
-from threadmill_gateway.problems import Problem
+from threadmill_gateway.requests.problems import Problem
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 

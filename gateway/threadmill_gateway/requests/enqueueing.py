@@ -11,9 +11,9 @@ from threadmill.job.callback import Callback
 from threadmill.job.prompt import PromptJob
 from threadmill.names import NAME_RULE, is_name
 from threadmill.settings.settings import Settings
-from threadmill_gateway.callers import Caller, record_of
-from threadmill_gateway.problems import Problem, wrong_field
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests.callers import Caller, record_of
+from threadmill_gateway.requests.problems import Problem, wrong_field
+from threadmill_gateway.requests.state import Gateway
 
 #: When a caller with too many open jobs may try again, in seconds: some job may have ended then.
 _FULL_RETRY_S = 5

@@ -12,11 +12,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from threadmill.errors import JobNotFound
 from threadmill.job.api_key import ApiKey, Scope
 from threadmill.store.records import JobRecord
-from threadmill_gateway.key_ring import unauthorised
-from threadmill_gateway.limits import lower_body_limit
 from threadmill_gateway.options import is_loopback
-from threadmill_gateway.problems import Problem
-from threadmill_gateway.state import Gateway, Served
+from threadmill_gateway.requests.key_ring import unauthorised
+from threadmill_gateway.requests.limits import lower_body_limit
+from threadmill_gateway.requests.problems import Problem
+from threadmill_gateway.requests.state import Gateway, Served
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from threadmill_gateway.callers import Caller, record_of
-from threadmill_gateway.problems import Problem
-from threadmill_gateway.state import Gateway
-from threadmill_gateway.stored_files import find, missing, reply
+from threadmill_gateway.files.stored import find, missing, reply
+from threadmill_gateway.requests.callers import Caller, record_of
+from threadmill_gateway.requests.problems import Problem
+from threadmill_gateway.requests.state import Gateway
 
 log = logging.getLogger(__name__)
 

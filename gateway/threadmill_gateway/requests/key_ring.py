@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from threadmill.async_client import AsyncClient
 from threadmill.job.api_key import ApiKey, KeyText
-from threadmill_gateway.problems import Problem
+from threadmill_gateway.requests.problems import Problem
 
 #: A key that was revoked opens the gateway for so many seconds more.
 REMEMBERED_S = 5.0

@@ -12,9 +12,9 @@ from threadmill.reports.definition import ReportDefinition
 from threadmill.reports.publish import page_of
 from threadmill.reports.report_run import ReportRun
 from threadmill.reports.store import ReportStore
-from threadmill_gateway.callers import Caller
-from threadmill_gateway.state import Gateway
-from threadmill_gateway.stored_files import StoredFile, find, missing, reply
+from threadmill_gateway.files.stored import StoredFile, find, missing, reply
+from threadmill_gateway.requests.callers import Caller
+from threadmill_gateway.requests.state import Gateway
 
 _TYPES = {".html": "text/html; charset=utf-8", ".md": "text/markdown; charset=utf-8"}
 
