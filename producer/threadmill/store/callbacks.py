@@ -48,8 +48,7 @@ class CallbackStore(BatchStore):
 
     def dead_callbacks(self) -> list[str]:
         """Returns the ids of the dead deliveries."""
-        with self._translate_errors():
-            return cast(list[str], self._redis.zrange(self._keys.callbacks(DeliveryState.DEAD), 0, -1))
+        return [delivery_id for delivery_id, _ in self.ranked(self._keys.callbacks(DeliveryState.DEAD))]
 
     def _outcomes(self, script: str, delivery_ids: Sequence[str]) -> dict[str, str]:
         outcomes: dict[str, str] = {}

@@ -8,7 +8,7 @@ from typing import cast
 from threadmill.errors import InvalidCursor, ThreadInUse, ThreadNotFound
 from threadmill.store import keys
 from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.connection import Connection, chunks, moment_of
+from threadmill.store.connection import CHUNK, Connection, chunks, moment_of
 from threadmill.store.remote_records import Applied, KeptThread, Leftover, LeftoverRecord, ThreadPage, Transcript
 from threadmill.stored import read
 
@@ -19,7 +19,7 @@ class RemoteStore(Connection):
     def threads(self) -> list[KeptThread]:
         """Returns the kept threads, the last used first."""
         with self._translate_errors():
-            entries = cast(dict[str, str], self._redis.hgetall(self._keys.threads))
+            entries = dict(self._redis.hscan_iter(self._keys.threads, count=CHUNK))
         return self._kept(entries, dict(self.ranked(self._keys.local_threads)))
 
     def thread_page(self, limit: int, cursor: str | None) -> ThreadPage:

@@ -20,7 +20,7 @@ from threadmill_worker.store.queue import AT_ONCE
 
 pytestmark = pytest.mark.integration
 
-JOBS_AT_ONCE, REFUSALS_AT_ONCE = 5, 8  # in lua/include/passes.lua
+JOBS_AT_ONCE, REFUSALS_AT_ONCE = 3, 8  # in lua/include/passes.lua
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ from threadmill_worker.store.jobs import Lease, LeaseLost
 log = structlog.get_logger(__name__)
 
 #: Overdue jobs read at a time.
-OVERDUE_AT_ONCE = 500
+OVERDUE_AT_ONCE = 200
 
 #: Jobs that one script moves. More would hold Redis for too long.
-MOVED_AT_ONCE = 50
+MOVED_AT_ONCE = 20
 
 
 class LaneStore(Connection):
