@@ -9,7 +9,7 @@ from fastapi import Header, Request
 
 from threadmill.errors import InvalidJob, KeyConflict, SettingsError
 from threadmill.job.prompt import PromptJob
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway import enqueueing
 from threadmill_gateway.callers import Caller, record_of
 from threadmill_gateway.openai.errors import refusal_of

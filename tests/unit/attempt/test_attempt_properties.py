@@ -17,7 +17,7 @@ from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.job.timeline import from_json
 from threadmill.settings.limits import Limits, PoolLimits
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.attempt import Attempt
 from threadmill_worker.attempt.context import AttemptContext
 from threadmill_worker.drivers.job_spec import JobSpec

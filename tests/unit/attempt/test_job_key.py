@@ -7,7 +7,7 @@ import pytest
 
 from threadmill import JobState, PromptJob
 from threadmill.settings.endpoint import Endpoint
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.job_key import key_of
 from threadmill_worker.lifecycle.progress import Progress
 

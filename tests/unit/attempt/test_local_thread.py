@@ -7,7 +7,7 @@ import pytest
 
 from threadmill import PromptJob
 from threadmill.settings.endpoint import Endpoint
-from threadmill.store.remote_records import TRANSCRIPT_LIMIT, KeptThread, Transcript
+from threadmill.store.records.remote import TRANSCRIPT_LIMIT, KeptThread, Transcript
 from threadmill_worker.attempt.ending import kept_thread, shortened
 from threadmill_worker.attempt.local_thread import check_local
 from threadmill_worker.attempt.not_served import NotServed

@@ -10,7 +10,7 @@ from threadmill.settings.pool_name import Pool, pool_name
 from threadmill.settings.pools import limits_of, pools_of
 from threadmill.settings.run_limits import RunLimits
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.job_key import key_of
 from threadmill_worker.attempt.job_spec import JobResolver
 from threadmill_worker.attempt.moving import impatient, may_go_elsewhere

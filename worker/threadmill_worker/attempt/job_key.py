@@ -3,7 +3,7 @@
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.endpoint import Endpoint
 from threadmill.settings.pool_name import Pool
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.store.jobs import JobStore
 
 

@@ -2,7 +2,7 @@
 
 from threadmill.job.result import FailureKind
 from threadmill.settings.endpoint import Endpoint
-from threadmill.store.remote_records import KeptThread
+from threadmill.store.records.remote import KeptThread
 from threadmill_worker.attempt.not_served import NotServed
 
 _REMEDY = "send the earlier messages with the job (`messages`), on a new thread"

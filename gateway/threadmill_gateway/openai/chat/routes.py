@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Request, Response
 from starlette.responses import JSONResponse
 
 from threadmill.job.result import JobResult
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.callers import Caller, Enqueuer, record_of
 from threadmill_gateway.openai.chat.object import Chunks, completion_object
 from threadmill_gateway.openai.chat.request import PARAMS, read_request

@@ -5,8 +5,8 @@ from typing import cast
 from pydantic import AwareDatetime
 
 from threadmill.job.model import StoredModel
-from threadmill.store.overview import Overview, OverviewStore
-from threadmill.store.workers import ALIVE, WorkerStore
+from threadmill.store.fleet.overview import Overview, OverviewStore
+from threadmill.store.fleet.workers import ALIVE, WorkerStore
 
 #: Of ready jobs, in the order in which they are dispatched: PRIORITIES in lua/include/passes.lua.
 PRIORITIES = ("interrupted", "high", "normal", "low")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState, ModelUsage, Timings, Usage, add_up
-from threadmill.store.batch_records import BatchRecord
+from threadmill.store.records.batch import BatchRecord
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

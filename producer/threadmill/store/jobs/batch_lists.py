@@ -6,9 +6,9 @@ from typing import NamedTuple, cast
 
 from threadmill.errors import JobNotFound
 from threadmill.names import is_name
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.job_lists import JobListStore
-from threadmill.store.places import START, Order, Place
+from threadmill.store.jobs.lists import JobListStore
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.places import START, Order, Place
 
 #: Names that are read for one page. Fewer batches may match the search than the page could hold.
 _NAMES_FOR_A_PAGE = 1000

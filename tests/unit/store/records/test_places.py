@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill import InvalidCursor
-from threadmill.store.places import START, Order, Place
+from threadmill.store.records.places import START, Order, Place
 
 
 @given(st.floats(0, 1e300), st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}", fullmatch=True), st.sampled_from(Order))

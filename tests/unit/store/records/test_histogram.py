@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from threadmill.store.histogram import DURATIONS_S, TOKENS, Bucket, bound, histogram, quantile
+from threadmill.store.records.histogram import DURATIONS_S, TOKENS, Bucket, bound, histogram, quantile
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, Field
 
 from threadmill.job.model import StoredModel
 from threadmill.job.result import TERMINAL, FailureKind, JobResult, JobState, ModelUsage, Usage
-from threadmill.store.histogram import DURATIONS_S, TOKENS, Bucket, bound, histogram
+from threadmill.store.records.histogram import DURATIONS_S, TOKENS, Bucket, bound, histogram
 
 #: Hours for which the statistics are kept, as lua/include/stats.lua says.
 KEPT_HOURS = 14 * 24

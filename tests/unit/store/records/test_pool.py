@@ -8,8 +8,8 @@ import pytest
 
 from threadmill.settings.limits import PoolLimits
 from threadmill.settings.pool_name import pool_name
-from threadmill.store import pool_records, scripts
-from threadmill.store.pool_records import PoolRecord
+from threadmill.store import scripts
+from threadmill.store.records.pool import _MEASURED_S, PoolRecord
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 NAME = pool_name("davinci", "meta/llama", "KEY_1")
@@ -101,7 +101,7 @@ def test_the_measured_rate_falls_while_nothing_is_started():
 
 def test_the_rate_falls_as_in_the_scripts():
     tuning = (Path(scripts.__file__).parent / "lua" / "include" / "tuning.lua").read_text("utf-8")
-    assert float(re.search(r"\bMEASURED_S = ([\d.]+)", tuning)[1]) == pool_records._MEASURED_S
+    assert float(re.search(r"\bMEASURED_S = ([\d.]+)", tuning)[1]) == _MEASURED_S
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "many", ""])

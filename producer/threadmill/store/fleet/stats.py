@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import cast
 
 from threadmill.job.result import FailureKind
-from threadmill.store.batches import BatchStore
 from threadmill.store.connection import chunks
-from threadmill.store.stat_records import HOUR, KEPT_HOURS, BatchStats, HourStats, recent_fields
+from threadmill.store.jobs.batches import BatchStore
+from threadmill.store.records.stats import HOUR, KEPT_HOURS, BatchStats, HourStats, recent_fields
 
 
 class StatStore(BatchStore):

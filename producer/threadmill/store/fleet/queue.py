@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from threadmill.errors import BatchNotFound
 from threadmill.job.result import JobState
-from threadmill.store.batches import BatchStore
-from threadmill.store.flow import Flow
-from threadmill.store.pools import PoolStore
-from threadmill.store.workers import WorkerStore
+from threadmill.store.fleet.pools import PoolStore
+from threadmill.store.fleet.workers import WorkerStore
+from threadmill.store.jobs.batches import BatchStore
+from threadmill.store.records.flow import Flow
 
 
 class QueueStore(BatchStore, PoolStore, WorkerStore):

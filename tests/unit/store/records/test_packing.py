@@ -5,7 +5,7 @@ from zlib import compress
 
 import pytest
 
-from threadmill.store.packing import pack, unpack, unpack_readable
+from threadmill.store.records.packing import pack, unpack, unpack_readable
 
 LONG = '{"text": "' + "Größe 😀 " * 200 + '"}'
 DAMAGED = {

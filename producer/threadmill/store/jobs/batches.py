@@ -11,8 +11,8 @@ from typing import Any, Literal, cast
 from threadmill.errors import BatchNotFound, InvalidCursor, InvalidJob, StoreUnavailable
 from threadmill.job.result import JobState
 from threadmill.names import NAME_RULE, is_name
-from threadmill.store.batch_records import BatchRecord
 from threadmill.store.connection import Connection, chunks
+from threadmill.store.records.batch import BatchRecord
 
 #: A command that enqueues a batch renews the batch's key `seen_to`, which expires after this time.
 _BATCH_HEARTBEAT_S = 15

@@ -8,9 +8,9 @@ from typing import Any, cast
 from threadmill.secrets.redaction import redact
 from threadmill.settings.pool_name import Pool, pool_name
 from threadmill.store.connection import Connection, chunks, moment_of
-from threadmill.store.duration_records import RunDurations
-from threadmill.store.flow import Flow
-from threadmill.store.pool_records import PoolRecord
+from threadmill.store.records.durations import RunDurations
+from threadmill.store.records.flow import Flow
+from threadmill.store.records.pool import PoolRecord
 
 #: Priorities of flows whose jobs wait for a pool. Interrupted jobs, which come first, have their pool already.
 _PRIORITIES = ("high", "normal", "low")

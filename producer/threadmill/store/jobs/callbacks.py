@@ -7,9 +7,9 @@ from typing import Any, cast
 from threadmill.errors import BatchNotFound
 from threadmill.job.callback import Callback
 from threadmill.names import is_name
-from threadmill.store.batches import BatchStore
-from threadmill.store.callback_records import Delivery, DeliveryState
 from threadmill.store.connection import chunks
+from threadmill.store.jobs.batches import BatchStore
+from threadmill.store.records.callback import Delivery, DeliveryState
 from threadmill.stored import fault, leave_out
 
 

@@ -7,9 +7,9 @@ from typing import cast
 
 from threadmill.errors import InvalidCursor, ThreadInUse, ThreadNotFound
 from threadmill.store import keys
-from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.connection import CHUNK, Connection, chunks, moment_of
-from threadmill.store.remote_records import Applied, KeptThread, Leftover, LeftoverRecord, ThreadPage, Transcript
+from threadmill.store.records.batch import RemoteBatch
+from threadmill.store.records.remote import Applied, KeptThread, Leftover, LeftoverRecord, ThreadPage, Transcript
 from threadmill.stored import read
 
 

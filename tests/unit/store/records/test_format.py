@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from threadmill import JobState, PromptJob
-from threadmill.store.records import FORMAT
+from threadmill.store.records.job import FORMAT
 from threadmill_worker.lifecycle.progress import Intent
 
 #: Fields of a job that take no other values, and these. Each version so far: a worker fails a job with another value,

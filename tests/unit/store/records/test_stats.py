@@ -7,8 +7,8 @@ import pytest
 
 from threadmill import Failure, FailureKind, JobResult, JobState
 from threadmill.job.result import ModelUsage, Timings, Usage
-from threadmill.store.histogram import Bucket
-from threadmill.store.stat_records import BatchStats, HourStats, batch_stats, hour_counts, recent_fields
+from threadmill.store.records.histogram import Bucket
+from threadmill.store.records.stats import BatchStats, HourStats, batch_stats, hour_counts, recent_fields
 
 NOW = datetime(2026, 11, 28, 6, 30, tzinfo=UTC)
 USAGE = Usage(prompt_tokens=100, completion_tokens=20, total_tokens=120)

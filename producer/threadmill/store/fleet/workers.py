@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from threadmill.store.connection import Connection, moment_of
-from threadmill.store.records import DeadLetter
-from threadmill.store.worker_records import Worker
+from threadmill.store.records.job import DeadLetter
+from threadmill.store.records.worker import Worker
 from threadmill.stored import read
 
 #: Workers announce themselves every second. A worker that has been silent for this long counts as gone.

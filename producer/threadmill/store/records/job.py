@@ -20,10 +20,10 @@ from threadmill.job.result import TERMINAL, Failure, FailureKind, JobResult, Job
 from threadmill.job.timeline import Timeline, TimelineEntry, TimelineKind, from_json, in_order
 from threadmill.names import printable
 from threadmill.settings.pool_name import Pool
-from threadmill.store.flow import Flow
-from threadmill.store.packing import unpack, unpack_job, unpack_result
-from threadmill.store.places import Order
-from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.records.flow import Flow
+from threadmill.store.records.packing import unpack, unpack_job, unpack_result
+from threadmill.store.records.places import Order
+from threadmill.store.records.remote import LeftoverRecord
 from threadmill.tracing.spans import TraceContext
 
 #: The format of a job's record. Increase it when workers of the previous version would misread a record: after a new

@@ -7,8 +7,8 @@ from pydantic import AwareDatetime
 
 from threadmill.job.model import StoredModel
 from threadmill.job.result import OPEN, JobState
-from threadmill.store.callback_records import DeliveryState
 from threadmill.store.connection import Connection, moment_of
+from threadmill.store.records.callback import DeliveryState
 
 
 class Overview(StoredModel):

@@ -5,9 +5,9 @@ from functools import partial
 
 from threadmill.errors import InvalidJobId, JobNotFound, UnreadableRecord
 from threadmill.names import is_job_id
-from threadmill.store.batches import BatchStore
 from threadmill.store.connection import chunks
-from threadmill.store.records import JobRecord
+from threadmill.store.jobs.batches import BatchStore
+from threadmill.store.records.job import JobRecord
 
 #: Stands for a record whose key holds another type.
 NO_HASH = {"": "no hash"}

@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, Field
 from threadmill import stored
 from threadmill.job.model import StoredModel
 from threadmill.job.result import OPEN, FailureKind, JobResult, JobState, ModelUsage, Usage
-from threadmill.store.records import FORMAT
-from threadmill.store.stat_records import failure_of, usage_fields
+from threadmill.store.records.job import FORMAT
+from threadmill.store.records.stats import failure_of, usage_fields
 
 
 class BatchRecord(StoredModel):
