@@ -1,7 +1,7 @@
 """The client's operations on endpoints, and what it tells of the workers."""
 
 from threadmill.operations.base import Operations
-from threadmill.settings.pool_name import pool_name
+from threadmill.settings.endpoints.pool_name import pool_name
 from threadmill.settings.pools import limits_of
 from threadmill.store.records.durations import RunDurations
 from threadmill.store.records.pool import PoolRecord

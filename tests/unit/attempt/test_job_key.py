@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from threadmill import JobState, PromptJob
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.job_key import key_of
 from threadmill_worker.lifecycle.progress import Progress

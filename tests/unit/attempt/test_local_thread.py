@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from threadmill import PromptJob
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.store.records.remote import TRANSCRIPT_LIMIT, KeptThread, Transcript
 from threadmill_worker.attempt.ending import kept_thread, shortened
 from threadmill_worker.attempt.local_thread import check_local

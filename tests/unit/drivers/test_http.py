@@ -8,7 +8,7 @@ import openai
 import pytest
 from tests.answering import client_of
 
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.client import connect
 from threadmill_worker.drivers.errors import Target, call_error_of
 from threadmill_worker.drivers.http import Http, Post, _proxy_of

@@ -5,7 +5,7 @@ from typing import Any
 
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import FailureKind
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings
 from threadmill.store.records.job import JobRecord

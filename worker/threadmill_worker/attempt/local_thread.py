@@ -1,7 +1,7 @@
 """Refuses a job on a local thread that cannot be continued: only Redis has its messages."""
 
 from threadmill.job.result import FailureKind
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.store.records.remote import KeptThread
 from threadmill_worker.attempt.not_served import NotServed
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from threadmill.settings.pool_name import pool_name
+from threadmill.settings.endpoints.pool_name import pool_name
 from threadmill.store.records.job import JobRecord
 from threadmill.store.records.remote import LeftoverRecord
 from threadmill_worker.drivers.job_spec import JobSpec

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill.store.records.batch import RemoteBatch
 from threadmill.store.records.job import JobRecord
 from threadmill_worker.lifecycle.actions import StartRun

@@ -3,7 +3,7 @@
 from typing import Any
 
 from threadmill.job.result import Failure, FailureKind, Usage
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, CancelRun, Resolve, SubmitOutputs
 from threadmill_worker.lifecycle.answer import add_to_answer
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, OutputReady, RunObservation, ToolCall

@@ -11,7 +11,7 @@ import structlog
 
 from threadmill.errors import NewerRecord
 from threadmill.job.result import FailureKind
-from threadmill.settings.pool_name import Pool
+from threadmill.settings.endpoints.pool_name import Pool
 from threadmill.settings.settings import Settings
 from threadmill.store.records.batch import RemoteBatch
 from threadmill.stored import warn

@@ -8,7 +8,7 @@ import structlog
 
 from threadmill.errors import SettingsError
 from threadmill.job.result import Failure
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.settings import Settings
 from threadmill.store.records.batch import RemoteBatch
 from threadmill.store.records.job import JobRecord

@@ -10,8 +10,8 @@ import structlog
 from redis.asyncio import Redis
 
 from threadmill.errors import NewerRecord, UnreadableRecord
-from threadmill.settings.endpoint import Endpoint
-from threadmill.settings.pool_name import Pool
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.settings.endpoints.pool_name import Pool
 from threadmill.settings.settings import Settings
 from threadmill.store import lease
 from threadmill.store.records.batch import RemoteBatch

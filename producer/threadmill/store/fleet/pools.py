@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from threadmill.secrets.redaction import redact
-from threadmill.settings.pool_name import Pool, pool_name
+from threadmill.settings.endpoints.pool_name import Pool, pool_name
 from threadmill.store.connection import Connection, chunks, moment_of
 from threadmill.store.records.durations import RunDurations
 from threadmill.store.records.flow import Flow

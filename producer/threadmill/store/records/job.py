@@ -19,7 +19,7 @@ from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, Failure, FailureKind, JobResult, JobState, Timings
 from threadmill.job.timeline import Timeline, TimelineEntry, TimelineKind, from_json, in_order
 from threadmill.names import printable
-from threadmill.settings.pool_name import Pool
+from threadmill.settings.endpoints.pool_name import Pool
 from threadmill.store.records.flow import Flow
 from threadmill.store.records.packing import unpack, unpack_job, unpack_result
 from threadmill.store.records.places import Order

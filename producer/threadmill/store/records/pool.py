@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime
 
 from threadmill.job.model import Redacted, StoredModel
-from threadmill.settings.limits import PoolLimits
-from threadmill.settings.pool_name import Pool
+from threadmill.settings.endpoints.limits import PoolLimits
+from threadmill.settings.endpoints.pool_name import Pool
 from threadmill.stored import leave_out
 
 #: The time constant, in seconds, of the measured rate of starts: MEASURED_S in lua/include/tuning.lua.

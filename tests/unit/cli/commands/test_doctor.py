@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from threadmill import Settings
 from threadmill.errors import SettingsError
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.store.records.pool import PoolRecord
 from threadmill.store.records.worker import Worker
 from threadmill.store.rights import ROLES, set_user

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.lifecycle.story import next_action
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill.store.records.remote import KeptThread
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from threadmill.settings.limits import PoolLimits
-from threadmill.settings.pool_name import pool_name
+from threadmill.settings.endpoints.limits import PoolLimits
+from threadmill.settings.endpoints.pool_name import pool_name
 from threadmill.store import scripts
 from threadmill.store.records.pool import _MEASURED_S, PoolRecord
 

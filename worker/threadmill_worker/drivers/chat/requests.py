@@ -7,7 +7,7 @@ from typing import Any
 
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.store.records.remote import Transcript
 from threadmill_worker.drivers.chat.optional_fields import TOKEN_LIMITS
 from threadmill_worker.drivers.chat.replies import assistant_message

@@ -6,8 +6,8 @@ import pytest
 
 from threadmill.errors import InvalidJob
 from threadmill.job.prompt import PromptJob
-from threadmill.settings.abilities import check_abilities
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.abilities import check_abilities
+from threadmill.settings.endpoints.endpoint import Endpoint
 
 FUNCTION = {"type": "function", "function": {"name": "weigh"}}
 

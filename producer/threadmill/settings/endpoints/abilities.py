@@ -4,8 +4,8 @@ from threadmill.errors import InvalidJob
 from threadmill.job.lanes import window_of
 from threadmill.job.message import is_data_url, is_path, is_upload, label
 from threadmill.job.prompt import PromptJob
-from threadmill.settings.chat_abilities import check_chat
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.chat_abilities import check_chat
+from threadmill.settings.endpoints.endpoint import Endpoint
 
 
 def check_abilities(name: str, endpoint: Endpoint, job: PromptJob) -> None:

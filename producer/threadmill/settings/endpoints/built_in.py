@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from threadmill.settings.endpoint import EndpointKind
+from threadmill.settings.endpoints.endpoint import EndpointKind
 
 #: Variables of the providers' own tools that set the address of an endpoint.
 BASE_URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "azure": "AZURE_OPENAI_ENDPOINT"}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from threadmill.job.model import InputModel
-from threadmill.settings.supports import Supports
+from threadmill.settings.endpoints.supports import Supports
 
 
 class RunLimits(InputModel):

@@ -8,8 +8,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field
 
 from threadmill.names import Name
 from threadmill.settings import credentials
-from threadmill.settings.limits import Limits
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.limits import Limits
+from threadmill.settings.endpoints.run_limits import RunLimits
 
 
 class EndpointKind(StrEnum):
