@@ -31,7 +31,7 @@ from threadmill import Client, JobRecord, JobResult, Settings
 from threadmill.secrets.redaction import REDACTOR
 from threadmill_cli.local.processes import Process
 from threadmill_emulator.testing import serving
-from threadmill_worker.lifecycle.recovery import call_errors
+from threadmill_worker.lifecycle.steps.recovery import call_errors
 from threadmill_worker.process import WorkerProcess
 
 #: How long a test waits for something that should take no time.

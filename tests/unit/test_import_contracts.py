@@ -18,13 +18,13 @@ PACKAGES = {
 
 #: Module, what it must not import, the contract that says so. Modules named `added` are new.
 FORBIDDEN = [
-    ("threadmill_worker.lifecycle.recovery.call_errors", "redis", "The lifecycle is pure"),
+    ("threadmill_worker.lifecycle.steps.recovery.call_errors", "redis", "The lifecycle is pure"),
     ("threadmill_worker.lifecycle.added", "redis", "The lifecycle is pure"),
     ("threadmill_worker.answer.schema", "openai", "Only drivers import openai"),
     ("threadmill_worker.attempt.added", "openai", "Only drivers import openai"),
     (
         "threadmill_worker.lifecycle.added",
-        "threadmill_worker.drivers.driver",
+        "threadmill_worker.drivers.base.driver",
         "The worker, from Celery down to what a model wrote",
     ),
     (

@@ -23,7 +23,7 @@ from threadmill.store.records.job import FORMAT, JobRecord
 from threadmill.store.records.worker import Worker
 from threadmill.tracing.spans import TraceContext
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
-from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.ending import end_of
 from threadmill_worker.attempt.own_process import OwnProcesses
 from threadmill_worker.attempt.tasks import repeat, stop

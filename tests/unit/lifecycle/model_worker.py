@@ -11,10 +11,10 @@ from threadmill.job.result import Failure, FailureKind
 from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
-from threadmill_worker.lifecycle.current_run import SUBMIT_MARGIN_S
 from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
+from threadmill_worker.lifecycle.steps.current_run import SUBMIT_MARGIN_S
 
 START = 1_800_000_000.0
 MOST_STEPS = 2000

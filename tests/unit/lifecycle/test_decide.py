@@ -26,7 +26,7 @@ from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.decide import CANCELLED, time_limit
 from threadmill_worker.lifecycle.progress import Features, Leftover, Outcome, Progress
-from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
+from threadmill_worker.lifecycle.steps.recovery.call_errors import CLEANUP_TRIES
 
 LIMITS = RunLimits()
 

@@ -21,7 +21,7 @@ from threadmill.settings.settings import Settings
 from threadmill.store.records.job import JobRecord
 from threadmill.tracing import sdk
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
-from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.own_process import HANDED_BACK, REDIS_WAS_AWAY
 from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.event_loop import new_event_loop

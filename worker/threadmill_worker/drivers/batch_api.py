@@ -17,15 +17,15 @@ import openai
 from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact_parsed
 from threadmill_worker.answer.json_text import parse
-from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.bodies import lines
 from threadmill_worker.drivers.chat.replies import parse_completion
-from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.drivers.files import expiry
-from threadmill_worker.drivers.json import NotTheApi, as_dict, parse_id
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.http.bodies import lines
+from threadmill_worker.drivers.replies.error_bodies import error_in
+from threadmill_worker.drivers.replies.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.replies.json import NotTheApi, as_dict, parse_id
+from threadmill_worker.drivers.requests.tags import is_tagged, tag
 from threadmill_worker.drivers.responses.replies import parse_response
-from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, RunObservation, Unusable
 from threadmill_worker.lifecycle.server_errors import ServerError, failure_of

@@ -13,7 +13,7 @@ from threadmill.settings.settings import Settings
 from threadmill.store.records.batch import RemoteBatch
 from threadmill.store.records.job import JobRecord
 from threadmill.store.records.remote import LeftoverRecord
-from threadmill_worker.attempt.job_spec import features_of
+from threadmill_worker.attempt.context.job_spec import features_of
 from threadmill_worker.lifecycle.batch_lane import failed, next_batches, overdue
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.store.batch_lane import LaneStore

@@ -10,11 +10,11 @@ import structlog
 from threadmill.errors import UnreadableRecord
 from threadmill.settings.settings import Settings
 from threadmill.store.records.remote import LeftoverRecord
-from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.context.contexts import Contexts
+from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.attempt.ending import end_of
 from threadmill_worker.attempt.failures import exhausted
-from threadmill_worker.attempt.not_served import NotServed
-from threadmill_worker.drivers.driver import within
+from threadmill_worker.drivers.base.driver import within
 from threadmill_worker.lifecycle.observations import Deleted, Observation
 from threadmill_worker.lifecycle.progress import Leftover
 from threadmill_worker.maintenance.heartbeats import Heartbeats

@@ -16,7 +16,7 @@ from threadmill.names import Name
 from threadmill.store.records.job import JobRecord
 from threadmill_gateway.dashboard.batches.view import name_of
 from threadmill_gateway.dashboard.page import Page
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests.state import Gateway
 
 #: Jobs that are read at a time.
 _AT_ONCE = 200

@@ -9,8 +9,8 @@ from threadmill_worker.admin.discovery.chat_prompts import ask_chat
 from threadmill_worker.admin.discovery.findings import Discovery, Finding, usual_model
 from threadmill_worker.admin.discovery.free_requests import find_apis, find_lists, find_models
 from threadmill_worker.admin.discovery.responses_prompts import ask_background, ask_responses
-from threadmill_worker.drivers.client import connect
-from threadmill_worker.drivers.exchange import Unreached
+from threadmill_worker.drivers.http.client import connect
+from threadmill_worker.drivers.http.exchange import Unreached
 
 Found = Callable[[Finding], None]
 
