@@ -9,7 +9,7 @@ import aiohttp
 import httpx2
 import openai
 
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.http.calls import Http
 from threadmill_worker.drivers.http.client import Client
 

@@ -29,7 +29,7 @@ FORBIDDEN = [
     ),
     (
         "threadmill_worker.store.added",
-        "threadmill.store.jobs",
+        "threadmill.store.store",
         "The worker knows the producer's contract, not its verbs",
     ),
     (
@@ -42,7 +42,8 @@ FORBIDDEN = [
         "threadmill_worker.store.jobs",
         "The gateway is a service: it uses the library alone, and calls no server",
     ),
-    ("threadmill.job.added", "redis", "The contract is values alone"),
+    ("threadmill.job.added", "redis", "The contract is values alone, and so is what Redis stores of it"),
+    ("threadmill.store.records.added", "redis", "The contract is values alone, and so is what Redis stores of it"),
     (
         "threadmill.store.added",
         "threadmill.client",

@@ -19,8 +19,8 @@ from threadmill.job.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, 
 from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
-from threadmill.store.records import FORMAT, JobRecord
-from threadmill.store.worker_records import Worker
+from threadmill.store.records.job import FORMAT, JobRecord
+from threadmill.store.records.worker import Worker
 from threadmill.tracing.spans import TraceContext
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
 from threadmill_worker.attempt.context.contexts import Contexts

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from threadmill.store.callback_records import Delivery, DeliveryState
+from threadmill.store.records.callback import Delivery, DeliveryState
 from threadmill_gateway.requests.callers import Operator
 from threadmill_gateway.requests.state import Served
 

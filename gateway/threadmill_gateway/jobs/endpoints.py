@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from threadmill.errors import SettingsError
-from threadmill.store.pool_records import PoolRecord
+from threadmill.store.records.pool import PoolRecord
 from threadmill_gateway.requests.callers import Operator
 from threadmill_gateway.requests.problems import Problem, documented
 from threadmill_gateway.requests.state import Gateway, Served

@@ -11,7 +11,7 @@ from threadmill.errors import WaitTimeout
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, JobState
 from threadmill.names import Name
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.jobs.views import JobList, JobView
 from threadmill_gateway.requests import enqueueing
 from threadmill_gateway.requests.callers import Caller, Enqueuer, Reader, record_of

@@ -9,7 +9,7 @@ from fastapi import Header, Request
 
 from threadmill.errors import InvalidJob, KeyConflict, SettingsError
 from threadmill.job.prompt import PromptJob
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.errors import refusal_of
 from threadmill_gateway.openai.streams import EventStream
 from threadmill_gateway.requests import enqueueing

@@ -11,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from threadmill.errors import JobNotFound
 from threadmill.job.api_key import ApiKey, Scope
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.options import is_loopback
 from threadmill_gateway.requests.key_ring import unauthorised
 from threadmill_gateway.requests.limits import lower_body_limit

@@ -11,7 +11,7 @@ from tests.integration.redis.test_scripts import FINISH
 from tests.integration.worker.holder import Holder
 
 from threadmill.store.keys import Keys
-from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.records.remote import LeftoverRecord
 from threadmill.store.scripts import Scripts
 from threadmill_worker.maintenance.heartbeats import Heartbeats
 from threadmill_worker.maintenance.sweep import Sweep

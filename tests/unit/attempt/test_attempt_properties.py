@@ -16,8 +16,8 @@ from threadmill.job.message import Message
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.job.timeline import from_json
-from threadmill.settings.limits import Limits, PoolLimits
-from threadmill.store.records import JobRecord
+from threadmill.settings.endpoints.limits import Limits, PoolLimits
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.attempt import Attempt
 from threadmill_worker.attempt.context.contexts import AttemptContext
 from threadmill_worker.drivers.requests.job_spec import JobSpec

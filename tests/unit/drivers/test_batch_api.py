@@ -9,7 +9,7 @@ from tests.answering import client_of
 
 from threadmill.job.result import FailureKind
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.batch_api import (
     BatchesAway,
     BatchesRefused,

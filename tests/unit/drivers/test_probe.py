@@ -8,7 +8,7 @@ import pytest
 from tests.answering import client_of
 
 from threadmill.job.result import FailureKind
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.assistants.remote_objects import AssistantsObjects
 from threadmill_worker.drivers.http.api import Api
 from threadmill_worker.drivers.http.client import Client

@@ -8,7 +8,7 @@ from tests.unit.lifecycle.model_server import EXPIRES_S, ModelServer
 from tests.unit.lifecycle.transitions import Transitions
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving

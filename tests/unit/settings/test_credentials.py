@@ -10,7 +10,7 @@ from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.job.result import Failure
 from threadmill.secrets.redaction import redact
 from threadmill.settings import credentials
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.attempt.context.contexts import Contexts
 
 SECRET = "sk-of-the-endpoint"

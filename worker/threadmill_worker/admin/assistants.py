@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.job.result import FailureKind
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings
 from threadmill.settings.tools import server_of

@@ -12,9 +12,9 @@ from typing import Any
 from threadmill.job.events import EventKind
 from threadmill.job.result import JobResult
 from threadmill.job.timeline import TimelineKind
-from threadmill.store.records import JobRecord, Move
-from threadmill.store.remote_records import KeptThread
-from threadmill.store.worker_records import FailingEndpoint
+from threadmill.store.records.job import JobRecord, Move
+from threadmill.store.records.remote import KeptThread
+from threadmill.store.records.worker import FailingEndpoint
 from threadmill_worker.attempt.context.contexts import AttemptContext
 from threadmill_worker.attempt.context.moving import reason_to_move, too_long
 from threadmill_worker.attempt.ending import end_of, kept_thread, leftovers_of, moment, result_of, shortened

@@ -14,8 +14,8 @@ from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.job.timeline import TimelineKind
 from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
-from threadmill.store.worker_records import FailingEndpoint, merge_failing_endpoints
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.worker import FailingEndpoint, merge_failing_endpoints
 from threadmill_worker.attempt.attempt import Attempt
 from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.context.not_served import NotServed

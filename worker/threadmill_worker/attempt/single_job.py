@@ -18,7 +18,7 @@ from typing import Any
 from threadmill import log
 from threadmill.job.result import JobResult
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill.tracing import sdk
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
 from threadmill_worker.attempt.context.contexts import Contexts

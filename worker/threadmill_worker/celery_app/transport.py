@@ -28,7 +28,7 @@ from threadmill.redis import sentinel_transport
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import moment_of
 from threadmill.store.keys import Keys
-from threadmill.store.records import DeadLetter
+from threadmill.store.records.job import DeadLetter
 
 log = structlog.get_logger(__name__)
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.settings.run_limits import RunLimits
-from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.records import JobRecord
+from threadmill.settings.endpoints.run_limits import RunLimits
+from threadmill.store.records.batch import RemoteBatch
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.lifecycle.actions import StartRun
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observe import observe

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, CreateThread, Delete
 from threadmill_worker.lifecycle.observations import (
     AnswerPart,

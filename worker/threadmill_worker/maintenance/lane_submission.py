@@ -3,8 +3,8 @@
 import structlog
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.records import JobRecord
+from threadmill.store.records.batch import RemoteBatch
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.drivers.batch_api import RemoteBatches

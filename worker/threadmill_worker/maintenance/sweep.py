@@ -9,7 +9,7 @@ import structlog
 
 from threadmill.errors import UnreadableRecord
 from threadmill.settings.settings import Settings
-from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.records.remote import LeftoverRecord
 from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.attempt.ending import end_of

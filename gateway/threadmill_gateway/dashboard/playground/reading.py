@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.dashboard.conversation import Conversation, read_conversation, thread_of, upload_names
 from threadmill_gateway.dashboard.playground.form import Choices, Typed
 from threadmill_gateway.dashboard.playground.saved import saved

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Request, Response
 from starlette.responses import JSONResponse
 
 from threadmill.job.result import JobResult
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.chat.object import Chunks, completion_object
 from threadmill_gateway.openai.chat.request import PARAMS, read_request
 from threadmill_gateway.openai.model_names import name_of

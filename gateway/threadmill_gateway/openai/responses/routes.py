@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from threadmill.errors import JobNotEnded, JobNotFound, ThreadInUse, ThreadNotFound, WaitTimeout
 from threadmill.job.result import TERMINAL
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.errors import ApiError, invalid, not_found
 from threadmill_gateway.openai.identifiers import RESPONSE, job_of
 from threadmill_gateway.openai.model_names import name_of

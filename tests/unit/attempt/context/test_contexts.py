@@ -7,7 +7,7 @@ import pytest
 
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.tools.registry import ToolRegistry

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from threadmill import JobState, PromptJob
-from threadmill.settings.endpoint import Endpoint
-from threadmill.store.records import JobRecord
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.context.job_key import key_of
 from threadmill_worker.lifecycle.progress import Progress
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from threadmill import PromptJob
-from threadmill.settings.endpoint import Endpoint
-from threadmill.store.remote_records import TRANSCRIPT_LIMIT, KeptThread, Transcript
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.store.records.remote import TRANSCRIPT_LIMIT, KeptThread, Transcript
 from threadmill_worker.attempt.context.local_thread import check_local
 from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.attempt.ending import kept_thread, shortened

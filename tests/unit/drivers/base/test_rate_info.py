@@ -9,7 +9,7 @@ import pytest
 from tests.answering import client_of
 
 from threadmill import PromptJob
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.attempt.context.contexts import DRIVERS
 from threadmill_worker.drivers.base.capabilities import Capabilities
 from threadmill_worker.drivers.base.connection import Connection

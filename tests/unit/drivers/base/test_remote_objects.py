@@ -7,7 +7,7 @@ import httpx2
 import openai
 import pytest
 
-from threadmill.settings.supports import Supports
+from threadmill.settings.endpoints.supports import Supports
 from threadmill_worker.drivers.base.remote_objects import RemoteObjects
 from threadmill_worker.lifecycle.observations import Deleted, Observation
 from threadmill_worker.lifecycle.progress import Leftover

@@ -11,7 +11,7 @@ from tests.answering import client_of
 from threadmill import PromptJob
 from threadmill.job.result import FailureKind
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.base.capabilities import Capabilities
 from threadmill_worker.drivers.base.connection import Connection
 from threadmill_worker.drivers.chat.driver import ChatDriver

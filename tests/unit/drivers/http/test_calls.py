@@ -8,7 +8,7 @@ import openai
 import pytest
 from tests.answering import client_of
 
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.http.calls import Http, Post, _proxy_of
 from threadmill_worker.drivers.http.client import connect
 from threadmill_worker.drivers.replies.errors import Target, call_error_of

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.answering import Content
 
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.http.api import Api
 from threadmill_worker.drivers.http.calls import Post, Raw

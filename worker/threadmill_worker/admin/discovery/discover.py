@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from threadmill.settings.endpoint import Endpoint, EndpointKind, Wire
+from threadmill.settings.endpoints.endpoint import Endpoint, EndpointKind, Wire
 from threadmill_worker.admin.discovery.addresses import base_urls, unreached, useless
 from threadmill_worker.admin.discovery.asking import Asker
 from threadmill_worker.admin.discovery.chat_prompts import ask_chat

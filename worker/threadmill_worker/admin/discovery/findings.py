@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from threadmill.settings.endpoint import Wire
-from threadmill.settings.supports import Supports
+from threadmill.settings.endpoints.endpoint import Wire
+from threadmill.settings.endpoints.supports import Supports
 from threadmill_worker.drivers.http.exchange import Reply
 from threadmill_worker.drivers.replies.error_bodies import read_error
 

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from threadmill.job.result import FailureKind
-from threadmill.settings.endpoint import Endpoint
-from threadmill.settings.pool_name import pool_name
-from threadmill.store.records import JobRecord
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.settings.endpoints.pool_name import pool_name
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.lifecycle.batch_lane import remedy
 from threadmill_worker.lifecycle.progress import Features

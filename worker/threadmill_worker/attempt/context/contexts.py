@@ -5,12 +5,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from threadmill.job.result import FailureKind
-from threadmill.settings.endpoint import Endpoint
-from threadmill.settings.pool_name import Pool, pool_name
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.settings.endpoints.pool_name import Pool, pool_name
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill.settings.pools import limits_of, pools_of
-from threadmill.settings.run_limits import RunLimits
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.context.job_key import key_of
 from threadmill_worker.attempt.context.job_spec import JobResolver
 from threadmill_worker.attempt.context.moving import impatient, may_go_elsewhere

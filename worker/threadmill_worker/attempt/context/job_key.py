@@ -1,9 +1,9 @@
 """Decides which key of its endpoint a job uses."""
 
 from threadmill.job.prompt import PromptJob
-from threadmill.settings.endpoint import Endpoint
-from threadmill.settings.pool_name import Pool
-from threadmill.store.records import JobRecord
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.settings.endpoints.pool_name import Pool
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.store.jobs import JobStore
 
 

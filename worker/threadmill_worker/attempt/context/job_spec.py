@@ -5,11 +5,11 @@ from typing import Any
 
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import FailureKind
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
-from threadmill.store.remote_records import KeptThread
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.remote import KeptThread
 from threadmill_worker.attempt.context.batch_lane import batch_lane_of
 from threadmill_worker.attempt.context.local_thread import check_local
 from threadmill_worker.attempt.context.not_served import NotServed, raising_not_served

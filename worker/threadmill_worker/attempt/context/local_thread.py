@@ -1,8 +1,8 @@
 """Refuses a job on a local thread that cannot be continued: only Redis has its messages."""
 
 from threadmill.job.result import FailureKind
-from threadmill.settings.endpoint import Endpoint
-from threadmill.store.remote_records import KeptThread
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.store.records.remote import KeptThread
 from threadmill_worker.attempt.context.not_served import NotServed
 
 _REMEDY = "send the earlier messages with the job (`messages`), on a new thread"

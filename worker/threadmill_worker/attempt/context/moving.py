@@ -2,9 +2,9 @@
 
 from threadmill.job.progress import Lost
 from threadmill.job.result import Failure, FailureKind, Usage
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 
 #: How long a job that may go elsewhere tries to reach its server, in seconds.

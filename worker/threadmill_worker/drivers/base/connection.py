@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import partial
 
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.base.capabilities import Capabilities
 from threadmill_worker.drivers.files import FileTransfer
 from threadmill_worker.drivers.http.api import Api

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from threadmill.store.remote_records import ThreadKind, Transcript
+from threadmill.store.records.remote import ThreadKind, Transcript
 from threadmill_worker.drivers.replies.rate_limits import RateInfo
 from threadmill_worker.lifecycle.actions import RemoteAction
 from threadmill_worker.lifecycle.observations import Observation, Unknown

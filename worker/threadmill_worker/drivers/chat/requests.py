@@ -7,8 +7,8 @@ from typing import Any
 
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill.settings.endpoint import Endpoint
-from threadmill.store.remote_records import Transcript
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.store.records.remote import Transcript
 from threadmill_worker.drivers.base.connection import Connection
 from threadmill_worker.drivers.base.driver import ThreadState
 from threadmill_worker.drivers.chat.optional_fields import TOKEN_LIMITS

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.chat.chunks import Chunks
 from threadmill_worker.drivers.http.api import Api, Reply

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import openai
 
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.http.client import Client
 from threadmill_worker.drivers.replies.json import NotTheApi, parse_id, parse_object
 

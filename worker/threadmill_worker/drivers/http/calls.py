@@ -18,7 +18,7 @@ import httpx2
 import openai
 from yarl import URL
 
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.http.bodies import ERROR_BYTES, OF_ENCODING, too_large
 from threadmill_worker.drivers.http.keepalive import probed_socket
 from threadmill_worker.tracing.http_calls import http_call

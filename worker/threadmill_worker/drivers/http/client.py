@@ -11,7 +11,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI
 from threadmill.errors import SettingsError
 from threadmill.installation import install_command
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.settings.endpoint import Endpoint, EndpointKind
+from threadmill.settings.endpoints.endpoint import Endpoint, EndpointKind
 from threadmill_worker.drivers.http.bodies import BoundedClient
 from threadmill_worker.drivers.http.calls import Http
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.profile import Profile
-from threadmill.store.remote_records import KeptThread
+from threadmill.store.records.remote import KeptThread
 from threadmill_worker.drivers.requests.tags import job_tag
 from threadmill_worker.files.attachments import NONE, Attachments
 from threadmill_worker.lifecycle.progress import Features

@@ -6,7 +6,7 @@ from typing import Any
 
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill.store.remote_records import ThreadKind, Transcript
+from threadmill.store.records.remote import ThreadKind, Transcript
 from threadmill_worker.drivers.base.capabilities import Capabilities
 from threadmill_worker.drivers.base.connection import Connection
 from threadmill_worker.drivers.base.driver import ThreadState

@@ -16,7 +16,7 @@ import openai
 import structlog
 
 from threadmill.secrets.redaction import redact
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.http.api import Api, Reply
 from threadmill_worker.drivers.http.calls import Post, read_body
 from threadmill_worker.drivers.replies.error_bodies import read_error

@@ -1,7 +1,7 @@
 """Cleans up a job whose outcome is known: cancels its run, deletes its leftovers, then finishes it. PURE."""
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, Delete, Finish, ReadAnswer, Resolve, Wait
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 from threadmill_worker.lifecycle.steps.current_run import has_unread_answer, stop_run

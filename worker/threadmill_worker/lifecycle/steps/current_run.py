@@ -3,7 +3,7 @@
 import math
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     Action,
     CallTools,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from threadmill.job.result import Failure, FailureKind, Usage
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, CancelRun, Resolve, SubmitOutputs
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, OutputReady, RunObservation, ToolCall
 from threadmill_worker.lifecycle.polling import PollPlan, poll_delay_s

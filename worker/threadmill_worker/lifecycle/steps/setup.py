@@ -1,7 +1,7 @@
 """The steps before the run: uploading files, and making a vector store of the files to search. PURE."""
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     Action,
     AttachStore,

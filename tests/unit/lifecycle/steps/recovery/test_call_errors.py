@@ -21,7 +21,7 @@ from tests.unit.lifecycle.story import (
 )
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.progress import Features

@@ -6,8 +6,8 @@ import pytest
 from tests.unit.lifecycle.story import next_action
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill.settings.run_limits import RunLimits
-from threadmill.store.remote_records import KeptThread
+from threadmill.settings.endpoints.run_limits import RunLimits
+from threadmill.store.records.remote import KeptThread
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.decide import advance

@@ -8,8 +8,8 @@ from tests.unit.lifecycle.story import START, TIMEOUT_S, play
 
 from threadmill.job.progress import Cost
 from threadmill.job.result import FailureKind, JobState, Usage
-from threadmill.settings.endpoint import Endpoint
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import PollRun, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation, ToolCall
 from threadmill_worker.lifecycle.progress import Features, Progress

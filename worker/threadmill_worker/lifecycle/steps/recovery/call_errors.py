@@ -4,7 +4,7 @@ from typing import assert_never
 
 from threadmill.job.progress import CallErrors
 from threadmill.job.result import Failure, FailureKind
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, Delete, PollRun, Resolve, Unlock, is_counted
 from threadmill_worker.lifecycle.observations import CallError, Gone, LaneClosed, NotSent, Rejected, Unknown, Unusable
 from threadmill_worker.lifecycle.progress import REASON_CHARACTERS, Progress

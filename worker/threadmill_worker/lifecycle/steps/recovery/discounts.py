@@ -6,7 +6,7 @@ import math
 
 from threadmill.job.lanes import PRIORITY, discount_of, in_words, window_of
 from threadmill.job.result import Failure, FailureKind, Usage
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import LaneClosed, RunObservation
 from threadmill_worker.lifecycle.progress import REASON_CHARACTERS, Progress
 from threadmill_worker.lifecycle.replace import replace

@@ -1,7 +1,7 @@
 """Decides whether a job starts a new run or fails. PURE."""
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.progress import REASON_CHARACTERS, Progress
 from threadmill_worker.lifecycle.replace import replace
