@@ -3,47 +3,17 @@
 test_on_every_server.py has what users do on servers of all kinds.
 """
 
-from typing import Any
-
 import pytest
+from tests.integration.worker.servers.endpoints import CHAT_SERVERS
 
 from threadmill import FailureKind, JobState
-from threadmill_emulator.http.endpoint import AZURE_V1_PATH
 
-TOOLS = {"beat": "tests.integration.worker.test_on_every_chat_server:beat"}
-
-pytestmark = [pytest.mark.integration, pytest.mark.settings(tools=TOOLS)]
-
-CHAT: dict[str, Any] = {"kind": "chat", "model": "emulator-1"}
-
-SERVERS = ("vllm-chat", "llama.cpp", "ollama-chat", "gemini", "anthropic")
+pytestmark = pytest.mark.integration
 
 
-def beat() -> str:
-    return "beaten"
-
-
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=CHAT_SERVERS)
 def server(request):
     return request.param
-
-
-@pytest.fixture(scope="module")
-def shared_emulator(server, emulate):
-    with emulate(like=server) as emulated:
-        yield emulated
-
-
-@pytest.fixture
-def emulator(shared_emulator):
-    shared_emulator.emulator.reset()
-    shared_emulator.requests.clear()
-    return shared_emulator
-
-
-@pytest.fixture
-def settings(request, emulator, make_settings):
-    return make_settings(emulator.url + AZURE_V1_PATH, CHAT, **request.node.get_closest_marker("settings").kwargs)
 
 
 def bodies(emulator):

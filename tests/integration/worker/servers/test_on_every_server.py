@@ -5,44 +5,20 @@ A job succeeds with all that it was given, or fails and says what its server lac
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.integration.worker.servers.endpoints import CHAT_SERVERS, ENDPOINTS, KEY
 
 from threadmill import Client, FailureKind, InvalidJob, JobState
 from threadmill.job.events import EventKind
 from threadmill_emulator.runs.replies import PNG
-from threadmill_emulator.scripting.limits import Limits
 from threadmill_worker.admin.probe import probe
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.settings(tools={"beat": "tests.integration.worker.test_on_every_server:beat"}),
-]
-
-KEY = {"KEY_OF_THE_SERVER": "sk-of-the-server"}
-RESPONSES = {"kind": "responses", "api_key_env": "KEY_OF_THE_SERVER", "model": "emulator-1"}
-CHAT = {"kind": "chat", "api_key_env": "KEY_OF_THE_SERVER", "model": "emulator-1", "unreachable_limit_s": 2}
-ASSISTANTS = {"kind": "assistants", "api_key_env": "KEY_OF_THE_SERVER", "assistant": "asst_emulator"}
-
-#: The settings of each server's endpoint, as a user would write them.
-ENDPOINTS: dict[str, dict[str, Any]] = {
-    "litellm-bridge": RESPONSES | {"unreachable_limit_s": 2},
-    "litellm-polling": RESPONSES | {"unreachable_limit_s": 2},
-    "ogx": RESPONSES | {"supports": {"list_responses": True}},
-    "vllm": RESPONSES,
-    "ollama": RESPONSES,
-    "open-assistant-api": ASSISTANTS | {"supports": {"data_urls": True}},
-    "vllm-chat": CHAT,
-    "llama.cpp": CHAT,
-    "ollama-chat": CHAT | {"supports": {"max_completion_tokens": False}},
-    "gemini": CHAT,
-    "anthropic": CHAT | {"supports": {"json_schema": False}},
-}
+pytestmark = pytest.mark.integration
 
 #: Calls of a plain job, the first of a worker, at most. vLLM refuses `background` first.
 CALLS = {"litellm-bridge": 2, "litellm-polling": 3, "ogx": 3, "vllm": 3, "ollama": 2, "open-assistant-api": 6}
-CALLS |= dict.fromkeys((name for name, fields in ENDPOINTS.items() if fields["kind"] == "chat"), 1)
+CALLS |= dict.fromkeys(CHAT_SERVERS, 1)
 
 FINDABLE = ("ogx", "open-assistant-api")  #: where a run can be found whose start had no reply
 SEARCHING = ("ogx",)  #: where files can be searched
@@ -53,40 +29,6 @@ UNSEARCHED = dict.fromkeys(("litellm-bridge", "litellm-polling"), FailureKind.SE
 SECRET = "The heron is called Ottilie."
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 IN_JSON = {"type": "json_schema", "json_schema": {"name": "n", "schema": NUMBER}}
-
-
-def is_chat(server: str) -> bool:
-    return ENDPOINTS[server]["kind"] == "chat"
-
-
-def beat() -> str:
-    return "beaten"
-
-
-@pytest.fixture(scope="module", params=ENDPOINTS)
-def server(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def shared_emulator(server, emulate):
-    with emulate(like=server, index_s=0.05, limits=Limits(slots=64)) as emulated:
-        yield emulated
-
-
-@pytest.fixture
-def emulator(shared_emulator):
-    shared_emulator.emulator.reset()
-    shared_emulator.requests.clear()
-    return shared_emulator
-
-
-@pytest.fixture
-def settings(request, server, emulator, make_settings, tmp_path, monkeypatch):
-    monkeypatch.setenv(*next(iter(KEY.items())))
-    more = request.node.get_closest_marker("settings").kwargs
-    endpoint = {"max_reruns": 1, "run_limit_s": 30, **ENDPOINTS[server]}
-    return make_settings(emulator.base_url, endpoint, file_roots=(tmp_path,), lease_s=1, sweep_interval_s=0.5, **more)
 
 
 @pytest.fixture
@@ -163,7 +105,7 @@ async def test_an_image_is_seen(server, worker, emulator, photo):
 
 async def test_a_file_is_searched_or_refused(server, worker, emulator, policy):
     asked = {"prompt": "[[scenario=citations]]Meals are covered up to what?", "files": [policy]}
-    if is_chat(server):
+    if server in CHAT_SERVERS:
         with pytest.raises(InvalidJob, match="files"):
             worker.create(**asked)
         return
@@ -250,7 +192,7 @@ async def test_a_run_that_fails(server, worker, emulator):
     result = await worker.run("[[scenario=failed]]Why?")
 
     assert result.failure.kind is FailureKind.SERVER_ERROR
-    if not is_chat(server):  # where the reply is an error, as of a server that is away
+    if server not in CHAT_SERVERS:  # where the reply is an error, as of a server that is away
         assert (emulator.created(), result.runs) == (2, 2)
     assert emulator.left() == {}
 
@@ -260,7 +202,7 @@ async def test_a_run_that_hits_a_rate_limit(server, worker, emulator):
 
     assert result.failure.kind is FailureKind.OVERDUE
     assert "it waited " in result.failure.message
-    assert is_chat(server) or result.runs > 1
+    assert server in CHAT_SERVERS or result.runs > 1
     assert emulator.left() == {}
 
 
