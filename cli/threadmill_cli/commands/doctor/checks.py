@@ -1,13 +1,10 @@
-"""`threadmill doctor`: checks everything that a job needs, and says what to fix."""
+"""The checks of `threadmill doctor`: settings, Redis, endpoint, workers, and one prompt."""
 
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
-from typing import Annotated, Any
-
-import typer
+from dataclasses import dataclass
+from typing import Any
 
 from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
@@ -15,13 +12,11 @@ from threadmill.settings.config_file import find_config
 from threadmill.settings.settings import Settings
 from threadmill.store.jobs import Store
 from threadmill.store.records import FORMAT
-from threadmill.store.rights import grant, of_producer, of_worker, set_user
+from threadmill.store.rights import grant, of_producer, of_worker
 from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
-from threadmill_cli.app import AsJson, Exit, LocalFlag, write_json, write_line
-from threadmill_cli.command import examples, message
-from threadmill_cli.commands.discovery import compare, doctor_of_url
-from threadmill_cli.commands.new_endpoint import is_url
-from threadmill_cli.commands.round_trip import round_trip
+from threadmill_cli.command import message
+from threadmill_cli.commands.discovery import compare
+from threadmill_cli.commands.doctor.round_trip import round_trip
 from threadmill_cli.environment import open_environment
 from threadmill_cli.extras import worker_code
 from threadmill_cli.rendering.times import show_skew
@@ -32,15 +27,8 @@ _START_S = 20.0
 #: How long a reply that costs nothing may take, in seconds.
 _REPLY_S = 30.0
 
-_SETTINGS = "settings"
-
-
-class Role(StrEnum):
-    """Who uses Redis: the names in `rights.ROLES`."""
-
-    PRODUCER = "producer"
-    WORKER = "worker"
-    SCHEDULER = "scheduler"
+#: The check of the settings.
+SETTINGS = "settings"
 
 
 @dataclass(frozen=True)
@@ -57,83 +45,13 @@ class CheckFailed(ThreadmillError):
     """The text says what to fix."""
 
 
-def add_to(app: typer.Typer) -> None:
-    app.command(
-        epilog=examples(
-            "threadmill doctor",
-            "threadmill doctor --no-prompt",
-            "threadmill doctor emulator --local",
-            "threadmill doctor http://127.0.0.1:8000/v1",
-            "threadmill doctor https://api.openai.com/v1 --key-env OPENAI_API_KEY --model gpt-5-mini",
-            "threadmill doctor --redis-acl worker",
-        )
-    )(doctor)
+def examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> Iterator[Finding]:
+    """Yields the outcome of each check. Each needs the ones before it, so the first that fails is the last.
 
-
-def doctor(
-    endpoint: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="ENDPOINT|URL",
-            help="Endpoint in the settings, or the URL of any server. Default: default_endpoint.",
-            show_default=False,
-        ),
-    ] = None,
-    named: Annotated[str | None, typer.Option("--endpoint", metavar="NAME", hidden=True)] = None,
-    timeout_s: Annotated[
-        float,
-        typer.Option(
-            "--timeout-s", min=1, metavar="SECONDS", help="How long the round trip, or one reply to a URL, may take."
-        ),
-    ] = 60,
-    no_prompt: Annotated[bool, typer.Option("--no-prompt", help="Send no prompts, which cost a few tokens.")] = False,
-    key_env: Annotated[
-        str | None,
-        typer.Option("--key-env", metavar="VARIABLE", help="With a URL: name of the variable with the server's key."),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="With a URL: model of the prompts. Default: the only one.")
-    ] = None,
-    local: LocalFlag = False,
-    redis_acl: Annotated[
-        Role | None,
-        typer.Option("--redis-acl", help="Check nothing: print the line that makes a user in Redis with all it needs."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check all that a job needs, and send one prompt; or find out what the server at a URL offers.
-
-    Checks settings, Redis, endpoint and workers, and whether the settings fit what the server offers. A URL needs
-    neither Redis nor settings: what was found is noted on stderr, and the settings for threadmill.toml are printed.
-    Exit code 2: the settings cannot be used; 1: another check failed.
+    `endpoint`: by name; None: the default one. `round_trip_s`: how long the round trip may take; None: no prompts.
+    `local`: with Redis, a worker and perhaps the emulator of this command's own.
     """
-    if redis_acl is not None:
-        write_line(set_user(redis_acl.value, Settings.load()))
-        return
-    asked = endpoint or named
-    if asked is not None and is_url(asked):
-        raise typer.Exit(
-            doctor_of_url(asked, key_env, model, prompts=not no_prompt, limit_s=timeout_s, as_json=as_json)
-        )
-    if key_env or model:
-        raise typer.BadParameter(
-            "is for a URL; the settings of an endpoint name its key and its model", param_hint="--key-env, --model"
-        )
-    findings = []
-    for finding in _examine(asked, None if no_prompt else timeout_s, local):
-        findings.append(finding)
-        if not as_json:
-            label = "FAIL" if not finding.ok else "warn" if finding.warning else "ok  "
-            write_line(f"{label}  {finding.check:<11}  {finding.detail}")
-    if as_json:
-        write_json([asdict(finding) for finding in findings])
-    if not findings[-1].ok:
-        raise typer.Exit(Exit.USAGE if findings[-1].check == _SETTINGS else Exit.FAILED)
-
-
-def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> Iterator[Finding]:
-    """Each check needs the ones before it, so the first that fails is the last."""
-    checking = _SETTINGS
+    checking = SETTINGS
     try:
         settings = Settings.load()
         name = settings.endpoint_name(endpoint)
@@ -143,28 +61,28 @@ def _examine(endpoint: str | None, round_trip_s: float | None, local: bool) -> I
         with open_environment(settings, local, name) as env:
             client = Client(env.settings)
             client.store.ping()
-            yield from _redis(client.store.info())
+            yield from check_redis(client.store.info())
             checking = "rights"
-            yield from _rights(client.store, env.settings)
+            yield from check_rights(client.store, env.settings)
             checking = "queue"
-            yield from _queue(client)
+            yield from check_queue(client)
             checking = "clock"
-            yield from _clocks(client.store.clock_skew_s(), client.workers())
+            yield from check_clocks(client.store.clock_skew_s(), client.workers())
             checking = "endpoint"
-            yield Finding(checking, True, _endpoint(name, env.settings))
-            yield from _offers(name, env.settings, round_trip_s)
-            yield from _closed_pools(client, name)
+            yield Finding(checking, True, check_endpoint(name, env.settings))
+            yield from check_offers(name, env.settings, round_trip_s)
+            yield from check_pools(client, name)
             checking = "workers"
-            yield Finding(checking, True, _workers(client, name, _START_S if local else 0))
+            yield Finding(checking, True, check_workers(client, name, _START_S if local else 0))
             checking = "round trip"
             if round_trip_s is not None:
-                yield Finding(checking, True, _round_trip(client, name, round_trip_s))
+                yield Finding(checking, True, check_round_trip(client, name, round_trip_s))
     except ThreadmillError as error:
-        checking = _SETTINGS if isinstance(error, SettingsError) else checking
+        checking = SETTINGS if isinstance(error, SettingsError) else checking
         yield Finding(checking, False, message(error, "threadmill doctor", has_local=True))
 
 
-def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
+def check_redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
     """Checks the configuration of Redis. `info`: None if the user may not call INFO."""
     if info is None:
         yield Finding("redis", True, "answers")
@@ -188,8 +106,8 @@ def _redis(info: Mapping[str, Any] | None) -> Iterator[Finding]:
         yield Finding("persistence", True, f"{problem}; set `appendonly yes`", warning=True)
 
 
-def _rights(store: Store, settings: Settings) -> Iterator[Finding]:
-    """Checks the rights of the user in REDIS_URL for a producer; workers may have another user."""
+def check_rights(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Checks the rights of the user in REDIS_URL for a producer; workers may have another user. Raises CheckFailed."""
     if missing := store.missing_rights(of_producer(settings)):
         raise CheckFailed(f"the user in REDIS_URL may not do all that is needed: run `{grant(settings, missing)}`")
     if missing := store.missing_rights(of_worker(settings)):
@@ -199,14 +117,15 @@ def _rights(store: Store, settings: Settings) -> Iterator[Finding]:
         yield Finding("rights", True, "all that producers and workers need")
 
 
-def _queue(client: Client) -> Iterator[Finding]:
+def check_queue(client: Client) -> Iterator[Finding]:
+    """Yields a warning if there are messages that no worker could deliver."""
     count = client.store.dead_letter_count()
     if count:
         problem = f"{count:,} messages could not be delivered; `threadmill dead-letters` lists them"
         yield Finding("queue", True, problem, warning=True)
 
 
-def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
+def check_clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
     """Yields a warning for each wrong clock. Jobs run anyway; only times that users take from it are wrong."""
     hosts = {f"worker host {worker.name.partition(':')[0]}": worker.clock_skew_s for worker in workers}
     for machine, skew in {"this machine": skew_s, **hosts}.items():
@@ -215,15 +134,15 @@ def _clocks(skew_s: float, workers: Sequence[Worker]) -> Iterator[Finding]:
             yield Finding("clock", True, detail, warning=True)
 
 
-def _endpoint(name: str, settings: Settings) -> str:
-    """Calls the endpoint with the worker's own driver."""
+def check_endpoint(name: str, settings: Settings) -> str:
+    """Calls the endpoint with the worker's own driver. Returns what was found; raises EndpointUnusable."""
     with worker_code():
         from threadmill_worker.admin.probe import probe
 
         return asyncio.run(probe(settings, name))
 
 
-def _offers(name: str, settings: Settings, prompts_s: float | None) -> Iterator[Finding]:
+def check_offers(name: str, settings: Settings, prompts_s: float | None) -> Iterator[Finding]:
     """Compares what the server offers with the settings. `prompts_s`: how long a reply may take; None: no prompts."""
     found = compare(settings, name, prompts=prompts_s is not None, limit_s=prompts_s or _REPLY_S)
     yield Finding("server", True, found.offered)
@@ -233,7 +152,7 @@ def _offers(name: str, settings: Settings, prompts_s: float | None) -> Iterator[
         yield Finding("server", True, each)
 
 
-def _closed_pools(client: Client, name: str) -> Iterator[Finding]:
+def check_pools(client: Client, name: str) -> Iterator[Finding]:
     """Yields a warning for each pool on which no job starts now."""
     for pool in client.awaited_pools(name):
         if not pool.is_open:
@@ -241,7 +160,8 @@ def _closed_pools(client: Client, name: str) -> Iterator[Finding]:
             yield Finding("endpoint", True, f"{pool.label} is {pool.wait_reason}{remedy}", warning=True)
 
 
-def _workers(client: Client, name: str, patience_s: float) -> str:
+def check_workers(client: Client, name: str, patience_s: float) -> str:
+    """Returns the running workers, if one serves the endpoint. Waits for it; raises CheckFailed."""
     give_up_at = time.monotonic() + patience_s
     while True:
         alive = client.workers()
@@ -260,7 +180,8 @@ def _workers(client: Client, name: str, patience_s: float) -> str:
     raise CheckFailed("no worker is running: start one with `threadmill worker`")
 
 
-def _round_trip(client: Client, name: str, timeout_s: float) -> str:
+def check_round_trip(client: Client, name: str, timeout_s: float) -> str:
+    """Returns how long a prompt took, and its answer. Raises NoAnswer."""
     result = round_trip(client, name, timeout_s)
     seconds = (result.timings.finished_at - result.timings.created_at).total_seconds()
     return f"{seconds:.1f} s, {result.calls} calls: {' '.join(result.text.split())[:60]!r}"
