@@ -16,7 +16,7 @@ from threadmill.store.rights import acl, missing, of_producer, of_worker
 from threadmill_cli import app
 from threadmill_cli.commands.doctor.checks import check_rights
 from threadmill_cli.local.services import free_port
-from threadmill_worker.celery_app.tasks import _end_if_redis_refuses
+from threadmill_worker.celery_app.runtime import _end_if_redis_refuses
 
 pytestmark = pytest.mark.integration
 
