@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, cast
 from threadmill.errors import UnreadableRecord
 from threadmill.job.result import TERMINAL, JobState
 from threadmill.store.connection import CHUNK
+from threadmill.store.job_filter import JobFilter, may_match
 from threadmill.store.job_reads import JobReader
 from threadmill.store.places import START, Order, Place
-from threadmill.store.records import JobFilter, JobRecord, UnreadableJob, check_readable, may_match
+from threadmill.store.records import JobRecord, UnreadableJob, check_readable
 
 #: Records that are read for one page. Fewer jobs may match the filter than the page could hold.
 READ_FOR_A_PAGE = 1000

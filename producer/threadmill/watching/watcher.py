@@ -15,7 +15,7 @@ from threadmill.redis import client
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import retry_pauses, stream_entries
 from threadmill.store.job_reads import check_id
-from threadmill.store.jobs import result_of
+from threadmill.store.job_results import result_of
 from threadmill.store.keys import Keys
 from threadmill.store.records import JobRecord
 from threadmill.store.scripts import Scripts

@@ -9,9 +9,9 @@ from hypothesis.strategies import text as texts
 
 from threadmill import Failure, FailureKind, JobRecord, JobState, PromptJob
 from threadmill.job.progress import ProgressSummary
+from threadmill.store.job_filter import JobFilter, may_match
 from threadmill.store.packing import pack_job
 from threadmill.store.places import Order
-from threadmill.store.records import JobFilter, may_match
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 
