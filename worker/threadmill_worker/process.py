@@ -27,7 +27,7 @@ from threadmill_worker.attempt.context import Contexts
 from threadmill_worker.attempt.ending import end_of
 from threadmill_worker.attempt.own_process import OwnProcesses
 from threadmill_worker.attempt.tasks import repeat, stop
-from threadmill_worker.live import EventPublisher
+from threadmill_worker.live.publisher import EventPublisher
 from threadmill_worker.maintenance.batch_lane import BatchLane
 from threadmill_worker.maintenance.callbacks import Callbacks
 from threadmill_worker.maintenance.heartbeats import Heartbeats

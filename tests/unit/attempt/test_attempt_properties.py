@@ -34,7 +34,7 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.progress import Features, Progress
 from threadmill_worker.limits.job_pool import JobPool
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 from threadmill_worker.store.jobs import AwaitedRun, Lease, LeftPool, Postponed
 
 MOST_CALLS = 1000

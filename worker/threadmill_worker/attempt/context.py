@@ -29,7 +29,8 @@ from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.recovery.discounts import limits_in_lane
 from threadmill_worker.limits.job_pool import JobPool
-from threadmill_worker.live import EventBuffer, EventPublisher
+from threadmill_worker.live.buffer import EventBuffer
+from threadmill_worker.live.publisher import EventPublisher
 from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 from threadmill_worker.store.durations import DurationStore
 from threadmill_worker.store.jobs import JobStore

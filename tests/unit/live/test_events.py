@@ -8,9 +8,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from threadmill.job.events import EventKind
 from threadmill.secrets.redaction import REDACTOR
-from threadmill_worker import live
 from threadmill_worker.drivers.assistants.replies import parse_delta
-from threadmill_worker.live import EventBuffer, EventPublisher
+from threadmill_worker.live import buffer, publisher
+from threadmill_worker.live.buffer import EventBuffer
+from threadmill_worker.live.publisher import EventPublisher
 
 
 def delta(text: str, message_id: str = "msg_1") -> bytes:
@@ -57,17 +58,17 @@ def redis(monkeypatch):
     redis, sleep = Redis(), asyncio.sleep
 
     async def tick(seconds):
-        assert seconds == live.INTERVAL_S
+        assert seconds == publisher.INTERVAL_S
         redis.pauses += 1
         await sleep(0)
 
-    monkeypatch.setattr(live.asyncio, "sleep", tick)
+    monkeypatch.setattr(publisher.asyncio, "sleep", tick)
     return redis
 
 
 async def ticks(count: int = 5) -> None:
     for _ in range(4 * count):
-        await asyncio.sleep(live.INTERVAL_S)
+        await asyncio.sleep(publisher.INTERVAL_S)
 
 
 async def test_nothing_is_read_or_published_while_nobody_follows(redis):
@@ -127,7 +128,7 @@ async def test_text_continues_where_it_stopped_after_a_redis_outage(redis):
 
 
 async def test_a_job_ends_during_a_redis_outage(redis, monkeypatch):
-    monkeypatch.setattr(live, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(publisher, "TIMEOUT_S", 0.05)
     lives = EventPublisher(redis.publish, redis.is_followed)
     lives.follow(["job"])
     feed = lives.open("job")
@@ -149,7 +150,7 @@ async def test_at_the_end_tool_calls_are_published_to_a_follower_who_has_just_co
     await feed.close()
 
     assert [entry["kind"] for entry in redis.entries] == (["run", "tool_call"] if followers else [])
-    assert all(len(entry["arguments"]) == live.FIELD_LIMIT + 3 for entry in redis.entries[1:])
+    assert all(len(entry["arguments"]) == buffer.FIELD_LIMIT + 3 for entry in redis.entries[1:])
 
 
 async def test_a_job_with_tool_calls_ends_during_a_redis_outage(redis):
@@ -162,7 +163,7 @@ async def test_a_job_with_tool_calls_ends_during_a_redis_outage(redis):
 
 
 async def test_a_bounded_amount_is_kept_and_published(redis, monkeypatch):
-    monkeypatch.setattr(live, "RAW_LIMIT", 1000)
+    monkeypatch.setattr(buffer, "RAW_LIMIT", 1000)
     lives = EventPublisher(redis.publish, redis.is_followed)
     feed = lives.open("job")
     say(feed, *["0123456789" * 10] * 3000)
@@ -173,8 +174,8 @@ async def test_a_bounded_amount_is_kept_and_published(redis, monkeypatch):
     say(feed, "more")
     await feed.close()
 
-    assert sum(len(text) for _, text in redis.texts()) == live.TEXT_LIMIT
-    assert len(redis.entries[-1]["text"]) == live.TEXT_LIMIT
+    assert sum(len(text) for _, text in redis.texts()) == buffer.TEXT_LIMIT
+    assert len(redis.entries[-1]["text"]) == buffer.TEXT_LIMIT
 
 
 def test_halves_of_a_character_make_one_that_redis_can_hold():

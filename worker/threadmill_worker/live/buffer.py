@@ -1,27 +1,13 @@
-"""Publishes the events of running jobs. Events are buffered until somebody follows their job.
+"""Buffers the events of a job until somebody follows it."""
 
-Publishing is best effort: it delays a job by at most TIMEOUT_S, and never fails it.
-"""
-
-import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-import structlog
+from typing import Protocol
 
 from threadmill.job.events import EventKind
 from threadmill.secrets.redaction import REDACTOR, redact
 from threadmill.surrogates import replace_surrogates
-
-log = structlog.get_logger(__name__)
-
-#: Seconds between two publications. Each publishes the events of all jobs of the process.
-INTERVAL_S = 0.1
-
-#: How long one publication may take, in seconds.
-TIMEOUT_S = 2.0
 
 #: How many bytes of deltas are kept unparsed. Beyond that they are parsed, and only their text is kept.
 RAW_LIMIT = 256_000
@@ -40,8 +26,6 @@ ReadDelta = Callable[[bytes], tuple[str, str]]
 
 Entry = dict[str, str | int]
 
-_Reply = TypeVar("_Reply")
-
 
 @dataclass(frozen=True)
 class Due:
@@ -57,13 +41,6 @@ class Due:
         return len(self.entries) + bool(self.superseded) + self.is_first
 
 
-#: Publishes what is due, by job id. Returns the ids of the entries, without the jobs for which publishing failed.
-Publish = Callable[[Mapping[str, Due]], Awaitable[Mapping[str, list[str]]]]
-
-#: Returns whether somebody follows a job.
-IsFollowed = Callable[[str], Awaitable[bool]]
-
-
 @dataclass
 class _Text:
     """A message that is being written."""
@@ -74,10 +51,20 @@ class _Text:
     entry_ids: list[str] = field(default_factory=list)  #: ids of the published ones among these entries
 
 
+class Publisher(Protocol):
+    """Publishes the buffers of jobs."""
+
+    def wake(self) -> None:
+        """Starts to publish, unless publishing is under way."""
+
+    async def close(self, job_id: str) -> None:
+        """Publishes the remaining events of a job, and forgets its buffer."""
+
+
 class EventBuffer:
     """The unpublished events of one job. Without a publisher they are never published."""
 
-    def __init__(self, publisher: "EventPublisher | None" = None, job_id: str = "") -> None:
+    def __init__(self, publisher: Publisher | None = None, job_id: str = "") -> None:
         self.followed = False
         self._publisher = publisher
         self._job_id = job_id
@@ -182,78 +169,6 @@ class EventBuffer:
     def _wake(self) -> None:
         if self.followed and self._publisher is not None:
             self._publisher.wake()
-
-
-class EventPublisher:
-    """Publishes the event buffers of one worker process."""
-
-    def __init__(self, publish: Publish, is_followed: IsFollowed) -> None:
-        self._publish = publish
-        self._is_followed = is_followed
-        self._buffers: dict[str, EventBuffer] = {}
-        self._followed: frozenset[str] = frozenset()
-        self._task: asyncio.Task[None] | None = None
-        self._sending = asyncio.Lock()
-
-    def open(self, job_id: str) -> EventBuffer:
-        buffer = self._buffers[job_id] = EventBuffer(self, job_id)
-        buffer.followed = job_id in self._followed
-        return buffer
-
-    def follow(self, job_ids: Iterable[str]) -> None:
-        """Sets which jobs somebody follows."""
-        self._followed = frozenset(job_ids)
-        for job_id, buffer in self._buffers.items():
-            buffer.followed = job_id in self._followed
-        if self._followed:
-            self.wake()
-
-    def wake(self) -> None:
-        """Starts to publish, unless publishing is under way."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="live")
-
-    async def close(self, job_id: str) -> None:
-        buffer = self._buffers.pop(job_id, None)
-        if buffer is None:
-            return
-        if buffer.has_unrecorded and not buffer.followed:  # a follower may have come since the last heartbeat
-            buffer.followed = await self._best_effort(self._is_followed(job_id)) or False
-        while await self._send({job_id: buffer}):
-            pass
-
-    async def _run(self) -> None:
-        try:
-            while True:
-                await asyncio.sleep(INTERVAL_S)
-                await self._send(self._buffers)
-                if not any(buffer.due() for buffer in self._buffers.values()):
-                    return
-        finally:
-            self._task = None
-
-    async def _send(self, buffers: Mapping[str, EventBuffer]) -> bool:
-        """Publishes what is due. Returns False if nothing was published; its events stay due."""
-        async with self._sending:
-            due = {job_id: (buffer, events) for job_id, buffer in buffers.items() if (events := buffer.due())}
-            if not due:
-                return False
-            sending = self._publish({job_id: events for job_id, (_, events) in due.items()})
-            published = await self._best_effort(sending) or {}
-            for job_id, ids in published.items():
-                buffer, events = due[job_id]
-                buffer.sent(events, ids)
-            return bool(published)
-
-    @staticmethod
-    async def _best_effort(call: Awaitable[_Reply]) -> _Reply | None:
-        """Returns the reply of Redis, or None if there is none."""
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                return await call
-        except Exception as error:  # a job must not fail because of it; the heartbeat warns of Redis outages
-            log.debug("not published", reason=repr(error))
-            return None
 
 
 def _clean(value: str | int) -> str | int:
