@@ -33,12 +33,11 @@ from threadmill_gateway.dashboard.sign_in_brake import SignInBrake
 from threadmill_gateway.dashboard.threads import routes as threads
 from threadmill_gateway.dashboard.tonight import actions as tonight_actions
 from threadmill_gateway.dashboard.tonight import routes as tonight
+from threadmill_gateway.files.uploading import FORM_BYTES
 from threadmill_gateway.hooks import openai as openai_hooks
 from threadmill_gateway.jobs import artifacts, batch_events, callbacks, endpoints, events, jobs, reports
 from threadmill_gateway.jobs import batches as job_batches
 from threadmill_gateway.jobs import files as job_files
-from threadmill_gateway.key_ring import KeyRing
-from threadmill_gateway.limits import BodyLimit
 from threadmill_gateway.openai import models
 from threadmill_gateway.openai.batches import files
 from threadmill_gateway.openai.batches import routes as batches
@@ -49,10 +48,18 @@ from threadmill_gateway.openai.replies import api_error, error_reply, speaks_ope
 from threadmill_gateway.openai.responses import routes as responses
 from threadmill_gateway.openai.work import ClientGone
 from threadmill_gateway.options import GatewayOptions
-from threadmill_gateway.problems import EVERYWHERE, MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of
-from threadmill_gateway.root_path import RootPath
-from threadmill_gateway.state import Gateway
-from threadmill_gateway.uploading import FORM_BYTES
+from threadmill_gateway.requests.key_ring import KeyRing
+from threadmill_gateway.requests.limits import BodyLimit
+from threadmill_gateway.requests.problems import (
+    EVERYWHERE,
+    MEDIA_TYPE,
+    Problem,
+    ProblemBody,
+    invalid_request,
+    problem_of,
+)
+from threadmill_gateway.requests.root_path import RootPath
+from threadmill_gateway.requests.state import Gateway
 
 log = logging.getLogger(__name__)
 

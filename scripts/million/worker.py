@@ -9,8 +9,8 @@ from speed.texts import text
 
 from threadmill import Settings
 from threadmill.job.result import JobResult, JobState, Timings, Usage
-from threadmill.store.records import JobRecord
-from threadmill_worker.attempt.context import Contexts
+from threadmill.store.records.job import JobRecord
+from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.live.publisher import EventPublisher

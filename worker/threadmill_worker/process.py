@@ -15,11 +15,11 @@ from redis.exceptions import RedisError
 from threadmill.job.result import JobResult
 from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
-from threadmill.store.records import FORMAT
-from threadmill.store.worker_records import Worker
+from threadmill.store.records.job import FORMAT
+from threadmill.store.records.worker import Worker
 from threadmill.tracing.spans import TraceContext
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
-from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.delivery.cancellations import Cancellations
 from threadmill_worker.delivery.deliveries import Deliveries

@@ -12,9 +12,9 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from threadmill.errors import ThreadmillError
 from threadmill.job.event_reader import check_entry_id
 from threadmill.job.events import Event
-from threadmill_gateway.callers import Reader, record_of
-from threadmill_gateway.problems import documented
-from threadmill_gateway.state import Served
+from threadmill_gateway.requests.callers import Reader, record_of
+from threadmill_gateway.requests.problems import documented
+from threadmill_gateway.requests.state import Served
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from threadmill import Client, StoreRefused
 from threadmill.queue import make_app
 from threadmill.store.connection import Connection
-from threadmill.store.jobs import Store
 from threadmill.store.rights import acl, missing, of_producer, of_worker
+from threadmill.store.store import Store
 from threadmill_cli import app
 from threadmill_cli.commands.doctor.checks import check_rights
 from threadmill_cli.local.services import free_port

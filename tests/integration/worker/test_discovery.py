@@ -20,7 +20,7 @@ from tests.emulated import DAVINCI_PATH
 from tests.hostile import HOSTILE_TEXTS
 from tests.tls import with_tls
 
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_cli.local.services import free_port
 from threadmill_worker.admin.discovery.addresses import ServerUnusable
 from threadmill_worker.admin.discovery.discover import discover_endpoint, discover_url

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill_worker.admin.discovery import replies
-from threadmill_worker.drivers.exchange import Reply
-from threadmill_worker.drivers.paths import has_list, has_path
+from threadmill_worker.drivers.http.exchange import Reply
+from threadmill_worker.drivers.replies.paths import has_list, has_path
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9),

@@ -16,11 +16,11 @@ from threadmill.job.message import Message
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.job.timeline import from_json
-from threadmill.settings.limits import Limits, PoolLimits
-from threadmill.store.records import JobRecord
+from threadmill.settings.endpoints.limits import Limits, PoolLimits
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.attempt import Attempt
-from threadmill_worker.attempt.context import AttemptContext
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.attempt.context.contexts import AttemptContext
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.files.attachments import Attachment, Attachments
 from threadmill_worker.lifecycle.actions import RemoteAction
 from threadmill_worker.lifecycle.observations import (

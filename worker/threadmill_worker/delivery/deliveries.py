@@ -11,7 +11,7 @@ from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
 from threadmill.names import JOB_ID_RULE, is_job_id
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill.tracing.spans import TraceContext
 from threadmill_worker.attempt.attempts import Attempts
 from threadmill_worker.attempt.own_process import OwnProcesses

@@ -17,19 +17,19 @@ import openai
 from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact_parsed
 from threadmill_worker.answer.json_text import parse
-from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.bodies import lines
+from threadmill_worker.drivers.base.connection import Connection
 from threadmill_worker.drivers.chat.replies import parse_completion
 from threadmill_worker.drivers.chat.requests import batch_request as batch_completion
-from threadmill_worker.drivers.connection import Connection
-from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.drivers.files import expiry
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.json import NotTheApi, as_dict, parse_id
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.http.bodies import lines
+from threadmill_worker.drivers.replies.error_bodies import error_in
+from threadmill_worker.drivers.replies.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.replies.json import NotTheApi, as_dict, parse_id
+from threadmill_worker.drivers.requests.job_spec import JobSpec
+from threadmill_worker.drivers.requests.tags import is_tagged, tag
 from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.drivers.responses.requests import batch_request as batch_response
-from threadmill_worker.drivers.tags import is_tagged, tag
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, RunObservation, Unusable
 from threadmill_worker.lifecycle.progress import Progress

@@ -10,10 +10,10 @@ from threadmill.client import Client
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.settings.config_file import find_config
 from threadmill.settings.settings import Settings
-from threadmill.store.jobs import Store
-from threadmill.store.records import FORMAT
+from threadmill.store.records.job import FORMAT
+from threadmill.store.records.worker import SKEW_LIMIT_S, Worker
 from threadmill.store.rights import grant, of_producer, of_worker
-from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
+from threadmill.store.store import Store
 from threadmill_cli.command import message
 from threadmill_cli.commands.discovery import compare
 from threadmill_cli.commands.doctor.round_trip import round_trip

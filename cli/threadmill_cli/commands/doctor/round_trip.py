@@ -8,8 +8,8 @@ from threadmill.client import Client
 from threadmill.errors import ThreadmillError, WaitTimeout
 from threadmill.job.progress import CallErrors, ProgressSummary
 from threadmill.job.result import JobResult, JobState
-from threadmill.store.records import JobRecord
-from threadmill.store.worker_records import Worker
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.worker import Worker
 
 #: Seconds to wait for the result after the deadline: the worker still cancels the run and deletes its objects.
 GRACE_S = 5.0

@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 
 from threadmill import Settings
 from threadmill.errors import SettingsError
-from threadmill.settings.endpoint import Endpoint
-from threadmill.store.pool_records import PoolRecord
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.store.records.pool import PoolRecord
+from threadmill.store.records.worker import Worker
 from threadmill.store.rights import ROLES, set_user
-from threadmill.store.worker_records import Worker
 from threadmill_cli import app
 from threadmill_cli.commands.discovery import Comparison
 from threadmill_cli.commands.doctor import checks, doctor

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from threadmill.settings.endpoint import Endpoint, EndpointKind, Wire
+from threadmill.settings.endpoints.endpoint import Endpoint, EndpointKind, Wire
 from threadmill_worker.admin.discovery.addresses import base_urls, unreached, useless
 from threadmill_worker.admin.discovery.asking import Asker
 from threadmill_worker.admin.discovery.chat_prompts import ask_chat
 from threadmill_worker.admin.discovery.findings import Discovery, Finding, usual_model
 from threadmill_worker.admin.discovery.free_requests import find_apis, find_lists, find_models
 from threadmill_worker.admin.discovery.responses_prompts import ask_background, ask_responses
-from threadmill_worker.drivers.client import connect
-from threadmill_worker.drivers.exchange import Unreached
+from threadmill_worker.drivers.http.client import connect
+from threadmill_worker.drivers.http.exchange import Unreached
 
 Found = Callable[[Finding], None]
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from threadmill.settings.endpoint import Wire
+from threadmill.settings.endpoints.endpoint import Wire
 from threadmill_worker.admin.discovery.asking import Asker
 from threadmill_worker.admin.discovery.findings import Finding, models_in, said
-from threadmill_worker.drivers.exchange import Reply
-from threadmill_worker.drivers.paths import has_list, has_path, object_in
+from threadmill_worker.drivers.http.exchange import Reply
 from threadmill_worker.drivers.probe import NO_RESPONSE, NO_THREAD
+from threadmill_worker.drivers.replies.paths import has_list, has_path, object_in
 
 #: A path that no server has: how it answers there is how it answers for any unknown path.
 _NOWHERE = "/threadmill-asks-for-nothing"

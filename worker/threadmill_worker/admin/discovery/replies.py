@@ -7,9 +7,9 @@ from typing import Any
 
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.chat.thinking import split_thinking
-from threadmill_worker.drivers.exchange import Reply
-from threadmill_worker.drivers.json import as_dict
-from threadmill_worker.drivers.paths import UNAUTHORISED, object_in
+from threadmill_worker.drivers.http.exchange import Reply
+from threadmill_worker.drivers.replies.json import as_dict
+from threadmill_worker.drivers.replies.paths import UNAUTHORISED, object_in
 from threadmill_worker.drivers.streaming.sse import Frames, TooLong
 from threadmill_worker.lifecycle.observations import ENDED
 

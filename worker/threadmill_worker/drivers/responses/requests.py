@@ -6,16 +6,16 @@ from typing import Any
 
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill.store.remote_records import ThreadKind, Transcript
-from threadmill_worker.drivers.capabilities import Capabilities
-from threadmill_worker.drivers.connection import Connection
-from threadmill_worker.drivers.driver import ThreadState
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.notes import current_time_note, with_notes
+from threadmill.store.records.remote import ThreadKind, Transcript
+from threadmill_worker.drivers.base.capabilities import Capabilities
+from threadmill_worker.drivers.base.connection import Connection
+from threadmill_worker.drivers.base.driver import ThreadState
+from threadmill_worker.drivers.requests.job_spec import JobSpec
+from threadmill_worker.drivers.requests.notes import current_time_note, with_notes
+from threadmill_worker.drivers.requests.tags import run_name, tag
+from threadmill_worker.drivers.requests.tiers import fields_of
 from threadmill_worker.drivers.responses.replies import assistant_message
 from threadmill_worker.drivers.responses.tools import flat, tool_choice_of, tools_of
-from threadmill_worker.drivers.tags import run_name, tag
-from threadmill_worker.drivers.tiers import fields_of
 from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 
 #: Details of steps that a response contains only on request.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from threadmill.errors import InvalidJob
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle.progress import Progress
 
 #: Fields that the Responses API requires of every function, and the Assistants API does not.
