@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import structlog
 
-from threadmill.job.events import EventKind
+from threadmill.job.events.event import EventKind
 from threadmill.secrets.redaction import REDACTOR, redact
 from threadmill.surrogates import replace_surrogates
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from threadmill import Client, FailureKind, InvalidJob, JobState
-from threadmill.job.events import EventKind
+from threadmill.job.events.event import EventKind
 from threadmill_emulator.runs.replies import PNG
 from threadmill_emulator.scripting.limits import Limits
 from threadmill_worker.admin.probe import probe
