@@ -6,7 +6,7 @@ import json
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from threadmill.job.events import EventKind
+from threadmill.job.events.event import EventKind
 from threadmill.secrets.redaction import REDACTOR
 from threadmill_worker.drivers.assistants.replies import parse_delta
 from threadmill_worker.live import buffer, publisher

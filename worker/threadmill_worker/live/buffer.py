@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from threadmill.job.events import EventKind
+from threadmill.job.events.event import EventKind
 from threadmill.secrets.redaction import REDACTOR, redact
 from threadmill.surrogates import replace_surrogates
 

@@ -9,11 +9,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
 
 from threadmill import stored
 from threadmill.errors import NewerRecord, UnreadableRecord
+from threadmill.job.events.timeline import Timeline, TimelineEntry, TimelineKind, from_json, in_order
 from threadmill.job.model import Redacted, StoredModel
 from threadmill.job.progress import ProgressSummary
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, Failure, JobResult, JobState, Timings
-from threadmill.job.timeline import Timeline, TimelineEntry, TimelineKind, from_json, in_order
 from threadmill.names import printable
 from threadmill.settings.endpoints.pool_name import Pool
 from threadmill.store.records.flow import Flow

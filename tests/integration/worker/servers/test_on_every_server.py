@@ -10,7 +10,7 @@ import pytest
 from tests.integration.worker.servers.endpoints import CHAT_SERVERS, ENDPOINTS, KEY
 
 from threadmill import Client, FailureKind, InvalidJob, JobState
-from threadmill.job.events import EventKind
+from threadmill.job.events.event import EventKind
 from threadmill_emulator.runs.replies import PNG
 from threadmill_worker.admin.probe import probe
 

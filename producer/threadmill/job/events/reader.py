@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
 
 from threadmill.errors import InvalidEntryId
-from threadmill.job.events import Event, EventKind, EventMerger
+from threadmill.job.events.event import Event, EventKind, EventMerger
 from threadmill.job.result import JobResult, JobState
 
 _ENTRY_ID = re.compile(r"(\d{1,15})-([01])-(\d{1,15})-(\d{1,15})", re.ASCII)

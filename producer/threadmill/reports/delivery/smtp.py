@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from threadmill.job.model import InputModel
-from threadmill.reports.delivery import NotDelivered, Notification, Variable, read_secret
+from threadmill.reports.delivery.channel import NotDelivered, Notification, Variable, read_secret
 
 _TIMEOUT_S = 30.0
 

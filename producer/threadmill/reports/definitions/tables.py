@@ -8,8 +8,8 @@ from pydantic import Field, PositiveInt
 
 from threadmill.batch.spending import MAX_ENDPOINT_FAILURES
 from threadmill.job.model import InputModel
-from threadmill.reports.smtp import Smtp
-from threadmill.reports.webhook import Webhook
+from threadmill.reports.delivery.smtp import Smtp
+from threadmill.reports.delivery.webhook import Webhook
 
 #: The most characters of answers in one reduction. A message has at most 256,000, with the prompt.
 _LONGEST = 200_000

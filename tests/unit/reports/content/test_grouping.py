@@ -5,7 +5,7 @@ from math import ceil, log2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill.reports.grouping import group_answers, shorten
+from threadmill.reports.content.grouping import group_answers, shorten
 
 LARGEST = 100
 

@@ -28,8 +28,8 @@ from threadmill.job.message import FileTool
 from threadmill.job.model import InputModel
 from threadmill.job.prompt import Priority, PromptJob
 from threadmill.names import Name
-from threadmill.reports.definition_tables import Budget, Delivery, MapStep, ReduceStep, StepPrompt, Templates
-from threadmill.reports.schedule import About, Schedule
+from threadmill.reports.definitions.schedule import About, Schedule
+from threadmill.reports.definitions.tables import Budget, Delivery, MapStep, ReduceStep, StepPrompt, Templates
 
 #: Valid names of reports, which are used in batches, keys, paths and mail.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from threadmill.job.timeline import DETAIL_CHARACTERS, MOST, Timeline, TimelineKind, add, from_json, to_json
+from threadmill.job.events.timeline import DETAIL_CHARACTERS, MOST, Timeline, TimelineKind, add, from_json, to_json
 from threadmill.secrets.redaction import REDACTOR
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadmill.reports.schedule import Schedule
+from threadmill.reports.definitions.schedule import Schedule
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 

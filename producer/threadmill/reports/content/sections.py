@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from threadmill.job.result import Citation, Failure, FailureKind, JobState, Usage
-from threadmill.reports.report import Section
+from threadmill.reports.content.report import Section
 
 
 def failure_of(line: Mapping[str, Any]) -> Failure:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from threadmill.errors import InvalidReport
 from threadmill.job.model import explain
-from threadmill.reports.definition import ReportDefinition
+from threadmill.reports.definitions.definition import ReportDefinition
 
 
 def load(folder: Path, name: str) -> ReportDefinition:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill import Event, EventKind, JobResult, JobState
-from threadmill.job.events import EventMerger
+from threadmill.job.events.event import EventMerger
 from threadmill.job.result import Timings
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

@@ -3,8 +3,8 @@
 import pytest
 
 from threadmill.errors import InvalidEntryId
-from threadmill.job.event_reader import Entry, EventReader
-from threadmill.job.events import EventKind
+from threadmill.job.events.event import EventKind
+from threadmill.job.events.reader import Entry, EventReader
 
 QUEUED = Entry(True, "1000-0", {"state": "queued"})
 RUNNING = Entry(True, "1000-1", {"state": "running"})

@@ -1,7 +1,7 @@
 """Sections of a report from lines of a results file."""
 
 from threadmill.job.result import FailureKind
-from threadmill.reports.sections import missing_section, section_of
+from threadmill.reports.content.sections import missing_section, section_of
 
 ENTRY = {"path": "a.md", "name": "a.md", "state": "succeeded", "text": "one\u2028two\x85three"}
 

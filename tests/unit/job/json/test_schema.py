@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from threadmill import Client, PromptJob, Settings
 from threadmill.errors import InvalidJob, SettingsError
-from threadmill.job.json_schema import schema_problem
+from threadmill.job.json.schema import schema_problem
 from threadmill_cli.app import Exit, app
 from threadmill_worker.files.attachments import load_attachments
 

@@ -10,7 +10,7 @@ from threadmill.documents.find import find
 from threadmill.documents.template import BadTemplate
 from threadmill.errors import InvalidReport
 from threadmill.job.message import MESSAGE_LIMIT
-from threadmill.reports.files import load, names
+from threadmill.reports.definitions.files import load, names
 from threadmill.reports.inputs import check_prompts, documents_of, map_template
 
 LEAST = 'schedule = "0 6 * * *"\npaths = ["notes/{{ date }}"]\n'

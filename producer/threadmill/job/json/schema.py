@@ -42,7 +42,7 @@ def _problem(text: str) -> str | None:
     from jsonschema import Draft202012Validator, FormatChecker  # imports slowly, and few jobs have a schema
     from jsonschema.exceptions import SchemaError
 
-    from threadmill.job.patterns import BadPattern, compiled
+    from threadmill.job.json.patterns import BadPattern, compiled
 
     formats = FormatChecker(formats=())
     formats.checks("regex", raises=BadPattern)(lambda value: not isinstance(value, str) or bool(compiled(value)))

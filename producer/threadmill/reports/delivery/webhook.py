@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import model_validator
 
 from threadmill.job.model import InputModel
-from threadmill.reports.delivery import NotDelivered, Notification, Variable, read_secret
+from threadmill.reports.delivery.channel import NotDelivered, Notification, Variable, read_secret
 from threadmill.reports.rendering.chat import ChatFormat, chat_message
 
 _TIMEOUT_S = 30.0
