@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.attempt.attempt import JITTER, PLANNED_JITTER_S
 from threadmill_worker.lifecycle import polling
 from threadmill_worker.lifecycle.observations import RunObservation

@@ -9,9 +9,9 @@ import aiohttp
 import httpx2
 import openai
 
-from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.client import Client
-from threadmill_worker.drivers.http import Http
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill_worker.drivers.http.calls import Http
+from threadmill_worker.drivers.http.client import Client
 
 BASE_URL = "http://server/v1"
 

@@ -1,4 +1,4 @@
-"""Shared fixtures: one real Redis per session; an emulator, settings and a worker per test.
+"""Shared fixtures: one real Redis per session, empty for each module; an emulator, settings and a worker per test.
 
 Each test has its own namespace (key prefix, queue, emulator), so tests do not depend on each other.
 `@pytest.mark.endpoint(max_reruns=0)` and `@pytest.mark.settings(lease_s=5)` change the settings of a test.
@@ -24,14 +24,15 @@ import redis
 import tests.quick_redis  # noqa: F401
 from tests.certificates import self_signed
 from tests.emulated import Emulated, emulating
-from tests.forked import THREADMILL, ForkedProcess, run
+from tests.forked import ForkedProcess, run
+from tests.forking.become import THREADMILL
 from tests.own_redis import own_redis
 
 from threadmill import Client, JobRecord, JobResult, Settings
 from threadmill.secrets.redaction import REDACTOR
 from threadmill_cli.local.processes import Process
 from threadmill_emulator.testing import serving
-from threadmill_worker.lifecycle.recovery import call_errors
+from threadmill_worker.lifecycle.steps.recovery import call_errors
 from threadmill_worker.process import WorkerProcess
 
 #: How long a test waits for something that should take no time.
@@ -141,10 +142,18 @@ def _few_certificates(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis for the whole session. If it cannot be started, the tests fail."""
+def _redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a Redis for the whole session. If it cannot be started, the tests fail."""
     with own_redis(tmp_path_factory.mktemp("redis")) as port:
-        yield f"redis://127.0.0.1:{port}/0"
+        yield port
+
+
+@pytest.fixture(scope="module")
+def redis_url(_redis_port: int) -> Iterator[str]:
+    """The session's Redis. It is emptied after each module: whoever looks for keys reads through all that are there."""
+    yield f"redis://127.0.0.1:{_redis_port}/0"
+    with redis.Redis(port=_redis_port) as connection:
+        connection.flushall()
 
 
 @pytest.fixture
@@ -189,7 +198,7 @@ def base_url(emulator: Emulated) -> str:
     return emulator.base_url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_settings(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Settings]:
     """Settings with a namespace of their own."""
     artifacts = tmp_path_factory.mktemp("artifacts")

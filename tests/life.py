@@ -11,7 +11,7 @@ from threadmill import Client, JobState, Settings
 from threadmill.queue import TASK, make_app
 from threadmill.reports.report_run import ReportRun
 from threadmill.reports.store import ReportStore
-from threadmill.store.callback_records import DeliveryState
+from threadmill.store.records.callback import DeliveryState
 from threadmill_gateway.app import create_app
 from threadmill_gateway.options import GatewayOptions
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from threadmill.errors import InvalidJob
 from threadmill.job.prompt import PromptJob
-from threadmill.settings.endpoint import EndpointKind
+from threadmill.settings.endpoints.endpoint import EndpointKind
 from threadmill.settings.settings import Settings
 from threadmill_cli.local.services import Local
 

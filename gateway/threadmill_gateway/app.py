@@ -3,16 +3,17 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from threadmill.async_client import AsyncClient
@@ -33,12 +34,11 @@ from threadmill_gateway.dashboard.sign_in_brake import SignInBrake
 from threadmill_gateway.dashboard.threads import routes as threads
 from threadmill_gateway.dashboard.tonight import actions as tonight_actions
 from threadmill_gateway.dashboard.tonight import routes as tonight
+from threadmill_gateway.files.uploading import FORM_BYTES
 from threadmill_gateway.hooks import openai as openai_hooks
 from threadmill_gateway.jobs import artifacts, batch_events, callbacks, endpoints, events, jobs, reports
 from threadmill_gateway.jobs import batches as job_batches
 from threadmill_gateway.jobs import files as job_files
-from threadmill_gateway.key_ring import KeyRing
-from threadmill_gateway.limits import BodyLimit
 from threadmill_gateway.openai import models
 from threadmill_gateway.openai.batches import files
 from threadmill_gateway.openai.batches import routes as batches
@@ -49,10 +49,18 @@ from threadmill_gateway.openai.replies import api_error, error_reply, speaks_ope
 from threadmill_gateway.openai.responses import routes as responses
 from threadmill_gateway.openai.work import ClientGone
 from threadmill_gateway.options import GatewayOptions
-from threadmill_gateway.problems import EVERYWHERE, MEDIA_TYPE, Problem, ProblemBody, invalid_request, problem_of
-from threadmill_gateway.root_path import RootPath
-from threadmill_gateway.state import Gateway
-from threadmill_gateway.uploading import FORM_BYTES
+from threadmill_gateway.requests.key_ring import KeyRing
+from threadmill_gateway.requests.limits import BodyLimit
+from threadmill_gateway.requests.problems import (
+    EVERYWHERE,
+    MEDIA_TYPE,
+    Problem,
+    ProblemBody,
+    invalid_request,
+    problem_of,
+)
+from threadmill_gateway.requests.root_path import RootPath
+from threadmill_gateway.requests.state import Gateway
 
 log = logging.getLogger(__name__)
 
@@ -94,18 +102,25 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         openapi_url="/openapi.json" if options.has_api else None,
         docs_url=None,  # FastAPI's pages load scripts from another host
         redoc_url=None,
-        responses=_EVERYWHERE,
+        routes=_routes(options.has_api, options.has_dashboard),
         telemetry=_TELEMETRY,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply, uploads=_upload_limits(settings))
     if options.root_path:
         app.add_middleware(RootPath, path=options.root_path)
-    api = (reference, *_NATIVE, *_OPENAI, openai_hooks) if options.has_api else ()
-    for routes in (health, metrics, *api, *(_DASHBOARD if options.has_dashboard else ())):
-        app.include_router(routes.router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
     return app
+
+
+@cache
+def _routes(has_api: bool, has_dashboard: bool) -> list[BaseRoute]:
+    """Returns the routes. FastAPI prepares them with the first request, which takes long: applications share them."""
+    together = APIRouter(responses=_EVERYWHERE)
+    api = (reference, *_NATIVE, *_OPENAI, openai_hooks) if has_api else ()
+    for routes in (health, metrics, *api, *(_DASHBOARD if has_dashboard else ())):
+        together.include_router(routes.router)
+    return together.routes
 
 
 def _upload_limits(settings: Settings) -> dict[str, int]:

@@ -5,8 +5,8 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from threadmill_gateway.problems import documented
-from threadmill_gateway.state import Served
+from threadmill_gateway.requests.problems import documented
+from threadmill_gateway.requests.state import Served
 
 router = APIRouter(tags=["health"])
 

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from threadmill.errors import StoreUnavailable
 from threadmill.job.result import JobState
 from threadmill.metrics.definitions import FLEET, Kind
-from threadmill.store.fleet import Fleet
-from threadmill_gateway.callers import Operator
-from threadmill_gateway.state import Served
+from threadmill.store.fleet.metrics import Fleet
+from threadmill_gateway.requests.callers import Operator
+from threadmill_gateway.requests.state import Served
 
 router = APIRouter(tags=["health"])
 

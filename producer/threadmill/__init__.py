@@ -30,16 +30,16 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from threadmill.job.api_key import ApiKey, NewApiKey, Scope
-    from threadmill.job.events import Event, EventKind
+    from threadmill.job.events.event import Event, EventKind
     from threadmill.job.message import FileInput, Message
     from threadmill.job.prompt import PromptJob
     from threadmill.job.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
     from threadmill.settings.settings import Settings
-    from threadmill.store.batch_lists import BatchPage
-    from threadmill.store.job_lists import JobPage
-    from threadmill.store.records import JobRecord
-    from threadmill.store.remote_records import KeptThread
-    from threadmill.store.stat_records import BatchStats, HourStats
+    from threadmill.store.jobs.batch_lists import BatchPage
+    from threadmill.store.jobs.lists import JobPage
+    from threadmill.store.records.job import JobRecord
+    from threadmill.store.records.remote import KeptThread
+    from threadmill.store.records.stats import BatchStats, HourStats
 
 _HOME = {
     "async_client": ("AsyncClient", "AsyncJobHandle"),
@@ -65,14 +65,14 @@ _HOME = {
         "WaitTimeout",
     ),
     "job.api_key": ("ApiKey", "NewApiKey", "Scope"),
-    "job.events": ("Event", "EventKind"),
+    "job.events.event": ("Event", "EventKind"),
     "job.prompt": ("PromptJob",),
     "job.message": ("FileInput", "Message"),
-    "store.batch_lists": ("BatchPage",),
-    "store.job_lists": ("JobPage",),
-    "store.records": ("JobRecord",),
-    "store.remote_records": ("KeptThread",),
-    "store.stat_records": ("BatchStats", "HourStats"),
+    "store.jobs.batch_lists": ("BatchPage",),
+    "store.jobs.lists": ("JobPage",),
+    "store.records.job": ("JobRecord",),
+    "store.records.remote": ("KeptThread",),
+    "store.records.stats": ("BatchStats", "HourStats"),
     "job.result": ("Artifact", "Citation", "Failure", "FailureKind", "JobResult", "JobState"),
     "settings.settings": ("Settings",),
 }

@@ -15,11 +15,11 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from threadmill.client import Client, JobHandle
 from threadmill.errors import ClientClosed, StoreUnavailable
-from threadmill.job.events import Event
+from threadmill.job.events.event import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult, JobState
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill.watching.watcher import Watcher
 
 #: Calls that run at the same time; more wait for a thread. Waiting for a job and following it need none.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.errors import InvalidJob, KeyConflict, UploadNotFound
-from threadmill.job.events import Event
+from threadmill.job.events.event import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult, JobState
 from threadmill.job.upload import Upload
@@ -26,8 +26,9 @@ from threadmill.operations.threads import ThreadOperations
 from threadmill.redis.errors import may_have_run
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import chunks
-from threadmill.store.jobs import Created, Store
-from threadmill.store.records import JobRecord
+from threadmill.store.jobs.changes import Created
+from threadmill.store.records.job import JobRecord
+from threadmill.store.store import Store
 from threadmill.tracing.enqueueing import enqueueing
 from threadmill.tracing.spans import TraceContext
 from threadmill.validation import JobValidator

@@ -6,7 +6,7 @@ from typing import Any
 from threadmill.client import Client
 from threadmill.job.progress import ProgressSummary
 from threadmill.job.result import JobResult, JobState
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 
 
 def facts_of(client: Client, record: JobRecord) -> dict[str, Any]:

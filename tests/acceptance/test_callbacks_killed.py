@@ -6,7 +6,7 @@ import pytest
 from tests.acceptance.site import until
 from tests.receiver import Receiver
 
-from threadmill.store.callback_records import DeliveryState
+from threadmill.store.records.callback import DeliveryState
 
 pytestmark = [
     pytest.mark.acceptance,

@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.site import THREADMILL, Child, until
 from tests.receiver import Receiver
 
-from threadmill.store.callback_records import DeliveryState
+from threadmill.store.records.callback import DeliveryState
 from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.acceptance

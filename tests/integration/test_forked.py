@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.forked import THREADMILL, Forked, run
+from tests.forked import Forked, run
+from tests.forking.become import THREADMILL
 
 pytestmark = pytest.mark.integration
 

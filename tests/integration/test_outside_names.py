@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from threadmill import InvalidJob
 from threadmill.errors import BatchNotFound
 from threadmill.store.keys import Keys
-from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.records.remote import LeftoverRecord
 from threadmill_cli import app
 
 pytestmark = pytest.mark.integration

@@ -18,18 +18,18 @@ PACKAGES = {
 
 #: Module, what it must not import, the contract that says so. Modules named `added` are new.
 FORBIDDEN = [
-    ("threadmill_worker.lifecycle.recovery.call_errors", "redis", "The lifecycle is pure"),
+    ("threadmill_worker.lifecycle.steps.recovery.call_errors", "redis", "The lifecycle is pure"),
     ("threadmill_worker.lifecycle.added", "redis", "The lifecycle is pure"),
     ("threadmill_worker.answer.schema", "openai", "Only drivers import openai"),
     ("threadmill_worker.attempt.added", "openai", "Only drivers import openai"),
     (
         "threadmill_worker.lifecycle.added",
-        "threadmill_worker.drivers.driver",
+        "threadmill_worker.drivers.base.driver",
         "The worker, from Celery down to what a model wrote",
     ),
     (
         "threadmill_worker.store.added",
-        "threadmill.store.jobs",
+        "threadmill.store.store",
         "The worker knows the producer's contract, not its verbs",
     ),
     (
@@ -42,7 +42,8 @@ FORBIDDEN = [
         "threadmill_worker.store.jobs",
         "The gateway is a service: it uses the library alone, and calls no server",
     ),
-    ("threadmill.job.added", "redis", "The contract is values alone"),
+    ("threadmill.job.added", "redis", "The contract is values alone, and so is what Redis stores of it"),
+    ("threadmill.store.records.added", "redis", "The contract is values alone, and so is what Redis stores of it"),
     (
         "threadmill.store.added",
         "threadmill.client",

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from threadmill.client import Client
-from threadmill.store.callback_records import Delivery, DeliveryState
+from threadmill.store.records.callback import Delivery, DeliveryState
 from threadmill_cli.app import AsJson, Exit, note, write_json
 from threadmill_cli.command import ListGroup, examples
 from threadmill_cli.rendering.table import write_table

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from threadmill.errors import without_password
-from threadmill.settings.built_in import BASE_URL_VARIABLES
 from threadmill.settings.config_file import find_config
+from threadmill.settings.endpoints.built_in import BASE_URL_VARIABLES
 from threadmill.settings.origins import variable_of
 from threadmill.settings.settings import Settings
 from threadmill_cli.app import AsJson, write_json, write_line

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from threadmill.client import Client
-from threadmill.store.duration_records import RunDurations
-from threadmill.store.pool_records import PoolLimit, PoolRecord
+from threadmill.store.records.durations import RunDurations
+from threadmill.store.records.pool import PoolLimit, PoolRecord
 from threadmill_cli.app import AsJson, note, write_json, write_line
 from threadmill_cli.command import ListGroup, examples
 from threadmill_cli.rendering.table import write_table

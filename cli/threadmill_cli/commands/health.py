@@ -12,7 +12,7 @@ import typer
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable
 from threadmill.settings.settings import Settings
-from threadmill.store.worker_records import Worker
+from threadmill.store.records.worker import Worker
 from threadmill_cli.app import AsJson, Exit, note, write_json
 from threadmill_cli.command import examples
 

@@ -12,7 +12,7 @@ from threadmill.batch.replacing import replacing
 from threadmill.errors import SettingsError
 from threadmill.job.model import explain
 from threadmill.settings.config_file import CONFIG_NAME, find_config
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 
 
 def settings_file() -> Path:

@@ -13,7 +13,7 @@ from threadmill.errors import ThreadInUse, ThreadNotFound
 from threadmill.job.message import label
 from threadmill.names import is_thread_id
 from threadmill.settings.settings import Settings
-from threadmill.store.remote_records import KeptThread, Transcript
+from threadmill.store.records.remote import KeptThread, Transcript
 from threadmill_cli.app import AsJson, Endpoint, Exit, err, write_json, write_line
 from threadmill_cli.command import ListGroup, examples
 from threadmill_cli.extras import worker_code

@@ -5,7 +5,7 @@ from datetime import datetime
 import typer
 
 from threadmill.client import Client
-from threadmill.store.worker_records import SKEW_LIMIT_S, Worker
+from threadmill.store.records.worker import SKEW_LIMIT_S, Worker
 from threadmill_cli.app import AsJson, note, write_json
 from threadmill_cli.command import examples
 from threadmill_cli.rendering.table import write_table

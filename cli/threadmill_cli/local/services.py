@@ -21,7 +21,7 @@ from threadmill.installation import install_command
 from threadmill.locks import claim_file
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings.settings import Settings
-from threadmill.store.jobs import Store
+from threadmill.store.store import Store
 from threadmill_cli.extras import program
 from threadmill_cli.local.processes import Process
 

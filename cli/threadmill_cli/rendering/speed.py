@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.histogram import Bucket, quantile
-from threadmill.store.stat_records import BatchStats
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.histogram import Bucket, quantile
+from threadmill.store.records.stats import BatchStats
 from threadmill_cli.rendering.times import show_span
 
 _MINUTE_S = 60

@@ -8,8 +8,8 @@ from datetime import UTC
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, UnreadableRecord, WaitTimeout
 from threadmill.job.result import JobResult
-from threadmill.store.pool_records import PoolRecord
-from threadmill.store.worker_records import FailingEndpoint, Worker, merge_failing_endpoints
+from threadmill.store.records.pool import PoolRecord
+from threadmill.store.records.worker import FailingEndpoint, Worker, merge_failing_endpoints
 from threadmill_cli.app import note
 from threadmill_cli.rendering.times import show_moment
 

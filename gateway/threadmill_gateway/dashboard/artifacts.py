@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
-from threadmill_gateway.artifact_files import artifact_reply
 from threadmill_gateway.dashboard.page import Page
+from threadmill_gateway.files.artifacts import artifact_reply
 
 router = APIRouter(include_in_schema=False)
 

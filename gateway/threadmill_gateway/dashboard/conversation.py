@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from threadmill.client import Client
 from threadmill.errors import JobNotFound, ThreadNotFound, UnreadableRecord, UploadNotFound
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 
 #: Uploads of a conversation whose names are read.
 _NAMES = 100

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError, WaitTimeout
-from threadmill.job.events import Event, EventKind
+from threadmill.job.events.event import Event, EventKind
 from threadmill.job.result import TERMINAL, JobState
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 
 #: Characters of an unfinished text that are shown: its end.
 _SHOWN = 20_000

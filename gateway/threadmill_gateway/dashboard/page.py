@@ -14,8 +14,8 @@ from starlette.responses import RedirectResponse, Response
 from threadmill.secrets.redaction import redact
 from threadmill_gateway.dashboard.session import CSRF_FIELD, check_form, check_origin, session_of
 from threadmill_gateway.dashboard.shown_page import RELOAD, ShownPage, asks_for_events, events
-from threadmill_gateway.problems import Problem
-from threadmill_gateway.state import Gateway, Served
+from threadmill_gateway.requests.problems import Problem
+from threadmill_gateway.requests.state import Gateway, Served
 
 log = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from threadmill.job.api_key import ApiKey, Scope
-from threadmill_gateway.callers import Caller, check_host
-from threadmill_gateway.problems import Problem
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests.callers import Caller, check_host
+from threadmill_gateway.requests.problems import Problem
+from threadmill_gateway.requests.state import Gateway
 
 COOKIE = "threadmill_session"
 

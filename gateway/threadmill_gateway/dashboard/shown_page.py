@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from threadmill.errors import StoreUnavailable, ThreadmillError
-from threadmill_gateway.callers import Caller
 from threadmill_gateway.dashboard import rendering
 from threadmill_gateway.dashboard.language import LANGUAGES, chosen
 from threadmill_gateway.dashboard.session import Session, SignInNeeded, session_of
 from threadmill_gateway.dashboard.static_files import file_of
-from threadmill_gateway.problems import Problem
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests.callers import Caller
+from threadmill_gateway.requests.problems import Problem
+from threadmill_gateway.requests.state import Gateway
 
 #: Reads what a template shows.
 Load = Callable[[], Awaitable[Mapping[str, Any]]]

@@ -12,8 +12,8 @@ from threadmill_gateway.dashboard.page import Anybody, Leaving
 from threadmill_gateway.dashboard.session import COOKIE, Session, check_origin, sign_in
 from threadmill_gateway.dashboard.sign_in_brake import SignInBrake
 from threadmill_gateway.dashboard.static_files import file_of
-from threadmill_gateway.problems import Problem
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests.problems import Problem
+from threadmill_gateway.requests.state import Gateway
 
 log = structlog.get_logger(__name__)
 

@@ -1,1 +1,1 @@
-"""Webhooks that servers send to the gateway. app.py imports them; they import state and problems."""
+"""Webhooks that servers send to the gateway. app.py imports them; they import requests/."""

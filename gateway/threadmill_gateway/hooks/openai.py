@@ -15,8 +15,8 @@ from threadmill.errors import SettingsError
 from threadmill.secrets.signature import BadSecret, BadSignature, key_of, verify
 from threadmill.settings import credentials
 from threadmill.settings.settings import Settings
-from threadmill_gateway.problems import RETRY_AFTER_S, Problem, documented
-from threadmill_gateway.state import Served
+from threadmill_gateway.requests.problems import RETRY_AFTER_S, Problem, documented
+from threadmill_gateway.requests.state import Served
 
 log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""The native routes: jobs, their events, batches. app.py imports them; they import callers, state and problems."""
+"""The native routes: jobs, their events, batches. app.py imports them; they import files/ and requests/."""

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
-from threadmill_gateway.artifact_files import artifact_reply
-from threadmill_gateway.callers import Reader
-from threadmill_gateway.problems import documented
-from threadmill_gateway.state import Served
-from threadmill_gateway.stored_files import FILE_RESPONSES
+from threadmill_gateway.files.artifacts import artifact_reply
+from threadmill_gateway.files.stored import FILE_RESPONSES
+from threadmill_gateway.requests.callers import Reader
+from threadmill_gateway.requests.problems import documented
+from threadmill_gateway.requests.state import Served
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -11,11 +11,11 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from threadmill.errors import ThreadmillError
 from threadmill.names import Name
-from threadmill_gateway.callers import Caller, Reader
 from threadmill_gateway.jobs.batches import view
 from threadmill_gateway.jobs.views import BatchView
-from threadmill_gateway.problems import documented
-from threadmill_gateway.state import Gateway, Served
+from threadmill_gateway.requests.callers import Caller, Reader
+from threadmill_gateway.requests.problems import documented
+from threadmill_gateway.requests.state import Gateway, Served
 
 log = logging.getLogger(__name__)
 

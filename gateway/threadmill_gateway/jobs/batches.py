@@ -8,11 +8,11 @@ from pydantic import BaseModel, Field, PositiveInt
 
 from threadmill.job.callback import Callback
 from threadmill.names import Name
-from threadmill_gateway.callers import Caller, Enqueuer, Reader
-from threadmill_gateway.enqueueing import with_secret
 from threadmill_gateway.jobs.views import BatchList, BatchView
-from threadmill_gateway.problems import documented
-from threadmill_gateway.state import Gateway, Served
+from threadmill_gateway.requests.callers import Caller, Enqueuer, Reader
+from threadmill_gateway.requests.enqueueing import with_secret
+from threadmill_gateway.requests.problems import documented
+from threadmill_gateway.requests.state import Gateway, Served
 
 router = APIRouter(prefix="/v1/job-batches", tags=["batches"])
 

@@ -6,9 +6,9 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from threadmill.store.callback_records import Delivery, DeliveryState
-from threadmill_gateway.callers import Operator
-from threadmill_gateway.state import Served
+from threadmill.store.records.callback import Delivery, DeliveryState
+from threadmill_gateway.requests.callers import Operator
+from threadmill_gateway.requests.state import Served
 
 router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"])
 

@@ -6,10 +6,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from threadmill.errors import SettingsError
-from threadmill.store.pool_records import PoolRecord
-from threadmill_gateway.callers import Operator
-from threadmill_gateway.problems import Problem, documented
-from threadmill_gateway.state import Gateway, Served
+from threadmill.store.records.pool import PoolRecord
+from threadmill_gateway.requests.callers import Operator
+from threadmill_gateway.requests.problems import Problem, documented
+from threadmill_gateway.requests.state import Gateway, Served
 
 router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
 

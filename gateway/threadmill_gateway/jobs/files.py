@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
 from threadmill.job.upload import Upload
-from threadmill_gateway.callers import Enqueuer, Reader
-from threadmill_gateway.problems import documented
-from threadmill_gateway.state import Served
-from threadmill_gateway.uploading import add_upload, delete_upload, documented_form, form_of, upload_of
+from threadmill_gateway.files.uploading import add_upload, delete_upload, documented_form, form_of, upload_of
+from threadmill_gateway.requests.callers import Enqueuer, Reader
+from threadmill_gateway.requests.problems import documented
+from threadmill_gateway.requests.state import Served
 
 router = APIRouter(prefix="/v1/job-files", tags=["files"])
 

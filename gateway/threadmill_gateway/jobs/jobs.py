@@ -11,12 +11,12 @@ from threadmill.errors import WaitTimeout
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL, JobState
 from threadmill.names import Name
-from threadmill.store.records import JobRecord
-from threadmill_gateway import enqueueing
-from threadmill_gateway.callers import Caller, Enqueuer, Reader, record_of
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.jobs.views import JobList, JobView
-from threadmill_gateway.problems import Problem, documented
-from threadmill_gateway.state import Gateway, Served
+from threadmill_gateway.requests import enqueueing
+from threadmill_gateway.requests.callers import Caller, Enqueuer, Reader, record_of
+from threadmill_gateway.requests.problems import Problem, documented
+from threadmill_gateway.requests.state import Gateway, Served
 
 #: The longest `wait`, in seconds: proxies close connections on which nothing happens for a minute.
 LONGEST_WAIT_S = 60

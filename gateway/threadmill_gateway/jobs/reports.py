@@ -12,14 +12,14 @@ from pydantic import BaseModel, Field
 
 from threadmill.errors import InvalidReport
 from threadmill.job.result import Usage
-from threadmill.reports import files as definitions
+from threadmill.reports.definitions import files as definitions
 from threadmill.reports.report_run import ReportRun, ReportState
 from threadmill.reports.store import ReportStore
-from threadmill_gateway.callers import Caller, Reader
-from threadmill_gateway.problems import documented
-from threadmill_gateway.report_files import definition_of, file_names, file_reply, sees
-from threadmill_gateway.state import Gateway, Served
-from threadmill_gateway.stored_files import FILE_RESPONSES
+from threadmill_gateway.files.reports import definition_of, file_names, file_reply, sees
+from threadmill_gateway.files.stored import FILE_RESPONSES
+from threadmill_gateway.requests.callers import Caller, Reader
+from threadmill_gateway.requests.problems import documented
+from threadmill_gateway.requests.state import Gateway, Served
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
 

@@ -7,9 +7,9 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field
 
 from threadmill.job.result import FailureKind, JobResult, JobState, Usage
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.records import JobRecord
-from threadmill_gateway.callers import Caller
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.job import JobRecord
+from threadmill_gateway.requests.callers import Caller
 
 
 class JobView(BaseModel):

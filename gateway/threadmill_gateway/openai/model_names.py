@@ -6,7 +6,7 @@ from typing import Any
 
 from threadmill.errors import SettingsError
 from threadmill.job.prompt import PromptJob
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.settings import Settings
 from threadmill_gateway.openai.errors import no_model
 

@@ -5,11 +5,11 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
-from threadmill_gateway.callers import Caller, Reader
 from threadmill_gateway.openai.errors import no_model
 from threadmill_gateway.openai.model_names import model_object, names
 from threadmill_gateway.openai.replies import documented, page
-from threadmill_gateway.state import Gateway, Served
+from threadmill_gateway.requests.callers import Caller, Reader
+from threadmill_gateway.requests.state import Gateway, Served
 
 router = APIRouter(prefix="/v1/models", tags=["OpenAI"])
 

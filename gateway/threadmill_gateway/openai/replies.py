@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from threadmill_gateway.openai.errors import INVALID, ApiError
-from threadmill_gateway.problems import EVERYWHERE, AsciiReply, Problem
+from threadmill_gateway.requests.problems import EVERYWHERE, AsciiReply, Problem
 
 #: The paths whose replies have OpenAI's form.
 _PATHS = ("/v1/models", "/v1/responses", "/v1/chat", "/v1/files", "/v1/batches")

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from threadmill.errors import ThreadmillError
 from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.replies import api_error
-from threadmill_gateway.problems import problem_of
+from threadmill_gateway.requests.problems import problem_of
 
 #: The end of a stream of chat completions.
 DONE = "data: [DONE]\n\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 from threadmill.errors import InvalidJob
 from threadmill.job.message import BUILT_IN
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.settings import Settings
 from threadmill_gateway.openai.errors import ApiError, unsupported
 from threadmill_gateway.openai.fields import Fields

@@ -9,13 +9,13 @@ from fastapi import Header, Request
 
 from threadmill.errors import InvalidJob, KeyConflict, SettingsError
 from threadmill.job.prompt import PromptJob
-from threadmill.store.records import JobRecord
-from threadmill_gateway import enqueueing
-from threadmill_gateway.callers import Caller, record_of
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.errors import refusal_of
 from threadmill_gateway.openai.streams import EventStream
-from threadmill_gateway.problems import RETRY_AFTER_S, Problem
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests import enqueueing
+from threadmill_gateway.requests.callers import Caller, record_of
+from threadmill_gateway.requests.problems import RETRY_AFTER_S, Problem
+from threadmill_gateway.requests.state import Gateway
 
 IdempotencyKey = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from threadmill.batch.results import PreviousResult, ResultsFile
 from threadmill.batch.spending import BatchLimits
 from threadmill.job.callback import Callback
 from threadmill.job.result import ENDPOINT_FAILURES, JobState
-from threadmill.store.jobs import Store
+from threadmill.store.store import Store
 
 #: The most unfinished jobs of a batch in Redis, which holds their texts in memory.
 MAX_IN_FLIGHT = 10_000

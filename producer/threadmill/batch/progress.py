@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from threadmill.batch.results import PreviousResult
 from threadmill.batch.spending import Spending
 from threadmill.job.result import ENDPOINT_FAILURES, Failure, JobResult, JobState
-from threadmill.store.pool_records import PoolRecord
-from threadmill.store.worker_records import FailingEndpoint
+from threadmill.store.records.pool import PoolRecord
+from threadmill.store.records.worker import FailingEndpoint
 
 
 @dataclass

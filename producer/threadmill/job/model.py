@@ -1,9 +1,10 @@
 """Base classes of the models: input from users refuses unknown fields, stored values keep them."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from threadmill.secrets.redaction import redact
 
@@ -20,6 +21,19 @@ Metadata = Annotated[
     ],
     Field(max_length=METADATA_PAIRS),
 ]
+
+#: Seconds, a year at most. Nobody means more, and a sum of it and a date could be no date.
+Duration = Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
+
+
+def _in_each_zone(moment: datetime) -> datetime:
+    """Refuses what has no date in some time zone."""
+    if not 1970 <= moment.year <= 9998:
+        raise ValueError("is not a time between the years 1970 and 9998")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_each_zone)]
 
 
 class InputModel(BaseModel):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AwareDatetime,
     Field,
     PositiveInt,
     StringConstraints,
@@ -21,7 +20,7 @@ from pydantic import (
 
 from threadmill.errors import InvalidJob
 from threadmill.job.callback import Callback, CallbackFormat, CallbackUrl, SecretVariable
-from threadmill.job.json_value import JsonObject
+from threadmill.job.json.value import JsonObject
 from threadmill.job.lanes import LaneName, TierName, discount_of, window_of
 from threadmill.job.message import (
     FileInput,
@@ -36,7 +35,7 @@ from threadmill.job.message import (
     is_upload,
     upload_of,
 )
-from threadmill.job.model import InputModel, Metadata, explain
+from threadmill.job.model import Duration, InputModel, Metadata, Moment, explain
 from threadmill.names import Name, ThreadId
 from threadmill.stored import unknown_fields
 
@@ -87,20 +86,21 @@ class PromptJob(InputModel):
     max_completion_tokens: PositiveInt | None = None
     truncation: JsonObject | None = None  #: the server's `truncation_strategy`
     parallel_tool_calls: bool | None = None
-    seed: int | None = None  #: Chat Completions: equal requests with equal seeds get equal answers, as far as possible
+    #: Chat Completions: equal requests with equal seeds get equal answers, as far as possible.
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     service_tier: TierName | None = None  #: faster processing at a higher price; not together with a lane
     include_steps: bool = False  #: add the steps of the run, such as code and its logs, to the result
     stream: bool = False  #: publish the text as the model writes it, for `threadmill jobs follow`
     lane: LaneName | None = None  #: run at a lower price, which takes longer
     metadata: Metadata = Field(default={})
     key: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
-    timeout_s: Annotated[float, Field(gt=0)] | None = None
-    deadline_at: AwareDatetime | None = None
+    timeout_s: Duration | None = None
+    deadline_at: Moment | None = None
     batch: Name | None = None
     priority: Priority = "normal"  #: a free slot goes to a ready job of the highest priority
     tenant: Name | None = None  #: on whose behalf; tenants get equal shares of the slots; default: the batch
-    start_at: AwareDatetime | None = None  #: start no earlier than this; default: as soon as a slot is free
-    delay_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  #: the same, from enqueue
+    start_at: Moment | None = None  #: start no earlier than this; default: as soon as a slot is free
+    delay_s: Duration | None = None  #: the same, from enqueue
     callback_url: CallbackUrl | None = None  #: workers send a POST request to it when the job has ended
     callback_secret_env: SecretVariable | None = None  #: variable of the workers with the secret that signs it
     callback_format: CallbackFormat = "webhook"

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from threadmill.job.api_key import DEFAULT_SCOPES, ApiKey, NewApiKey, new_api_key
 from threadmill.operations.base import Operations
-from threadmill.store.api_keys import Admission
+from threadmill.store.gateway.api_keys import Admission
 
 
 class ApiKeyOperations(Operations):

@@ -1,7 +1,7 @@
 """What all operations of the client use."""
 
 from threadmill.settings.settings import Settings
-from threadmill.store.jobs import Store
+from threadmill.store.store import Store
 
 
 class Operations:

@@ -6,9 +6,9 @@ from typing import Any
 from threadmill.job.callback import Callback
 from threadmill.job.result import TERMINAL, JobState
 from threadmill.operations.base import Operations
-from threadmill.store.batch_lists import BatchPage, BatchPlace
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.batches import Finished
+from threadmill.store.jobs.batch_lists import BatchPage, BatchPlace
+from threadmill.store.jobs.batches import Finished
+from threadmill.store.records.batch import BatchRecord
 
 
 class BatchOperations(Operations):

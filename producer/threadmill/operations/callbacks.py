@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from threadmill.operations.base import Operations
-from threadmill.store.callback_records import Delivery, DeliveryState
+from threadmill.store.records.callback import Delivery, DeliveryState
 
 
 class CallbackOperations(Operations):

@@ -1,11 +1,11 @@
 """The client's operations on endpoints, and what it tells of the workers."""
 
 from threadmill.operations.base import Operations
-from threadmill.settings.pool_name import pool_name
+from threadmill.settings.endpoints.pool_name import pool_name
 from threadmill.settings.pools import limits_of
-from threadmill.store.duration_records import RunDurations
-from threadmill.store.pool_records import PoolRecord
-from threadmill.store.worker_records import FailingEndpoint, Worker, merge_failing_endpoints
+from threadmill.store.records.durations import RunDurations
+from threadmill.store.records.pool import PoolRecord
+from threadmill.store.records.worker import FailingEndpoint, Worker, merge_failing_endpoints
 
 
 class EndpointOperations(Operations):

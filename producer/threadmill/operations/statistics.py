@@ -5,9 +5,9 @@ from datetime import datetime
 
 from threadmill.job.result import FailureKind
 from threadmill.operations.base import Operations
-from threadmill.store.fleet import Fleet
-from threadmill.store.overview import Overview
-from threadmill.store.stat_records import BatchStats, HourStats
+from threadmill.store.fleet.metrics import Fleet
+from threadmill.store.fleet.overview import Overview
+from threadmill.store.records.stats import BatchStats, HourStats
 
 
 class StatisticsOperations(Operations):

@@ -3,7 +3,7 @@
 from threadmill.errors import ThreadNotFound
 from threadmill.job.result import OPEN
 from threadmill.operations.base import Operations
-from threadmill.store.remote_records import KeptThread, Leftover, ThreadPage
+from threadmill.store.records.remote import KeptThread, Leftover, ThreadPage
 
 
 class ThreadOperations(Operations):

@@ -4,9 +4,9 @@ from pydantic import JsonValue
 
 from threadmill.errors import InvalidJob
 from threadmill.job.prompt import PromptJob
-from threadmill.settings.abilities import check_abilities
-from threadmill.settings.limits import PoolLimits
-from threadmill.settings.pool_name import Pool, pool_name
+from threadmill.settings.endpoints.abilities import check_abilities
+from threadmill.settings.endpoints.limits import PoolLimits
+from threadmill.settings.endpoints.pool_name import Pool, pool_name
 from threadmill.settings.settings import Settings
 
 

@@ -36,16 +36,16 @@ from threadmill.names import Name
 from threadmill.redis import url as redis_url
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.settings import credentials, origins
-from threadmill.settings.built_in import with_built_in
 from threadmill.settings.config_file import CONFIG_NAME, find_config
 from threadmill.settings.dashboard import DashboardSettings
-from threadmill.settings.endpoint import Endpoint
-from threadmill.settings.limits import Limits, PoolLimits
+from threadmill.settings.endpoints.built_in import with_built_in
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.settings.endpoints.limits import Limits, PoolLimits
+from threadmill.settings.endpoints.supports import Supports
 from threadmill.settings.prices import Prices
 from threadmill.settings.processes import number_or_auto
 from threadmill.settings.profile import Profile, ProfileName
 from threadmill.settings.suggestions import closest
-from threadmill.settings.supports import Supports
 from threadmill.settings.tools import McpSettings, ServerName, ToolName, ToolSettings, server_of
 
 Port = Annotated[int, Field(ge=1, le=65_535)]

@@ -41,7 +41,7 @@ class Keys:
     # Jobs
     record = KeyOf(_JOB)  #: hash: job, state, attempts, owner, progress, result, times
     events = KeyOf(_JOB + ":events")  #: stream: changes of its state, while calls wait for the job or follow it
-    live = KeyOf(_JOB + ":live")  #: stream: events while it runs, for its followers: job/events.py
+    live = KeyOf(_JOB + ":live")  #: stream: events while it runs, for its followers: job/events/
     followed = KeyOf(_JOB + ":followed")  #: string: somebody follows the job; expires soon unless renewed
     awakened = KeyOf("awakened:{}")  #: stream: wakes the process that reads the streams of many jobs; expires
     revoked = KeyOf("revoked:{}")  #: string: a Celery client revoked this task before it became a job; expires
@@ -71,16 +71,18 @@ class Keys:
     # Batches
     batches = Key("batches")  #: zset: names of batches by the time a job last changed its state
     batches_open = Key("batches_open")  #: zset: those with jobs that have not ended, by the time one was queued
-    batch = KeyOf(_BATCH)  #: hash: its counters: batch_records.BatchRecord
+    batch = KeyOf(_BATCH)  #: hash: its counters: store/records/batch.py
     batch_jobs = KeyOf(_BATCH + ":jobs")  #: zset: its job ids
     batch_done = KeyOf(_BATCH + ":done")  #: stream: its finished jobs
     batch_failed = KeyOf(_BATCH + ":failed")  #: zset: ids of its jobs that failed, by their end
-    batch_stats = KeyOf(_BATCH + ":stats")  #: hash: numbers of its jobs that ended: store/stat_records.py
+    batch_stats = KeyOf(_BATCH + ":stats")  #: hash: numbers of its jobs that ended: store/records/stats.py
     batch_shared = KeyOf(_BATCH + ":shared")  #: hash: objects that its jobs share, or the job that creates one, as JSON
     batch_seen_to = KeyOf(_BATCH + ":seen_to")  #: string: a command enqueues its documents or waits for them; expires
 
     # Statistics; a KIND is that of a failure
-    stats = KeyOf("stats:{}")  #: hash: numbers of jobs that ended in an hour since 1970: store/stat_records.py; expires
+    stats = KeyOf(
+        "stats:{}"
+    )  #: hash: numbers of jobs that ended in an hour since 1970: store/records/stats.py; expires
     failed_jobs = KeyOf("failed_jobs:{}")  #: zset: ids of the jobs that failed with a KIND, by their end
 
     # The batch lane; a LANE is named as a pool: settings/pools.py
@@ -112,7 +114,7 @@ class Keys:
 
     # Callbacks
     callbacks = KeyOf("callbacks:{}")  #: zset: ids of the deliveries in a state; `pending` by the time they are due
-    callback = KeyOf("callback:{}")  #: hash: a delivery: store/callback_records.py; expires after its end
+    callback = KeyOf("callback:{}")  #: hash: a delivery: store/records/callback.py; expires after its end
 
     # Limits; a pool is the share of a server that one set of limits applies to: settings/pools.py
     pools = Key("pools")  #: zset: names of pools by the time of their last use

@@ -7,12 +7,12 @@ from typing import Any
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult
 from threadmill.settings.settings import Settings
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.flow import Flow
 from threadmill.store.keys import celery_key, thread_name
-from threadmill.store.packing import pack, pack_job
-from threadmill.store.records import Sender
-from threadmill.store.stat_records import batch_stats, failure_of, hour_counts
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.flow import Flow
+from threadmill.store.records.job import Sender
+from threadmill.store.records.packing import pack, pack_job
+from threadmill.store.records.stats import batch_stats, failure_of, hour_counts
 from threadmill.surrogates import replace_surrogates
 from threadmill.tracing.spans import TraceContext
 

@@ -29,7 +29,7 @@ from redis.client import Pipeline
 
 from threadmill.queue import message_template
 from threadmill.store.keys import Key, KeyOf, Keys
-from threadmill.store.records import FORMAT
+from threadmill.store.records.job import FORMAT
 
 _LUA = files("threadmill.store") / "lua"
 _INCLUDE = re.compile(r"^-- include: (.+)$", re.MULTILINE)

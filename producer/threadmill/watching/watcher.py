@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from threadmill.errors import JobNotFound, StoreRefused, StoreUnavailable, UnreadableRecord, WaitTimeout
-from threadmill.job.event_reader import Entry, EventReader
-from threadmill.job.events import Event
+from threadmill.job.events.event import Event
+from threadmill.job.events.reader import Entry, EventReader
 from threadmill.job.result import TERMINAL, JobResult
 from threadmill.redis import client
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import retry_pauses, stream_entries
-from threadmill.store.job_reads import check_id
-from threadmill.store.jobs import result_of
+from threadmill.store.jobs.reads import check_id
+from threadmill.store.jobs.results import result_of
 from threadmill.store.keys import Keys
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill.store.scripts import Scripts
 from threadmill.watching.calls import Calls, Command
 from threadmill.watching.reader import FOLLOWED_S, Reader

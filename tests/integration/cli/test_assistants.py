@@ -8,7 +8,7 @@ import pytest
 
 from threadmill import Client, InvalidJob
 from threadmill.settings.profile import Profile
-from threadmill.store.remote_records import Applied
+from threadmill.store.records.remote import Applied
 from threadmill_worker.admin.assistants import ProfileRequest, apply_profiles, delete_assistants, list_assistants
 from threadmill_worker.drivers.assistants import provisioning
 

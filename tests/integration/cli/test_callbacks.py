@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import environment
 
 from threadmill import Client
-from threadmill.store.callback_records import DeliveryState
+from threadmill.store.records.callback import DeliveryState
 
 pytestmark = pytest.mark.integration
 

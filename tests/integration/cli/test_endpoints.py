@@ -6,7 +6,7 @@ import time
 import pytest
 
 from threadmill import Client
-from threadmill.settings.pool_name import pool_name
+from threadmill.settings.endpoints.pool_name import pool_name
 from threadmill.store.keys import Keys
 
 pytestmark = pytest.mark.integration

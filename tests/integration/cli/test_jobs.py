@@ -10,7 +10,7 @@ from tests import shared
 import threadmill
 from threadmill import Client, JobState
 from threadmill.store.keys import Keys
-from threadmill.store.worker_records import Worker
+from threadmill.store.records.worker import Worker
 
 pytestmark = pytest.mark.integration
 

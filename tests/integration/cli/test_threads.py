@@ -15,7 +15,7 @@ from tests import shared
 
 from threadmill import Client
 from threadmill.store.keys import Keys
-from threadmill.store.remote_records import KeptThread
+from threadmill.store.records.remote import KeptThread
 
 pytestmark = pytest.mark.integration
 

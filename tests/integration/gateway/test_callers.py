@@ -2,7 +2,7 @@
 
 import pytest
 
-from threadmill_gateway import key_ring
+from threadmill_gateway.requests import key_ring
 
 pytestmark = pytest.mark.integration
 

@@ -7,9 +7,9 @@ import pytest
 from tests.integration.gateway.test_jobs import PROBLEM
 
 from threadmill.errors import SettingsError
-from threadmill_gateway.key_ring import REMEMBERED_S, KeyRing
 from threadmill_gateway.options import GatewayOptions
-from threadmill_gateway.problems import Problem
+from threadmill_gateway.requests.key_ring import REMEMBERED_S, KeyRing
+from threadmill_gateway.requests.problems import Problem
 from threadmill_gateway.serve import guarded
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import threadmill_cli  # noqa: F401
 from threadmill.store.connection import Connection
-from threadmill.store.remote_records import KeptThread
+from threadmill.store.records.remote import KeptThread
 from threadmill_cli.app import app
 
 pytestmark = pytest.mark.integration

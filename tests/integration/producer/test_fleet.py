@@ -2,7 +2,7 @@
 
 import pytest
 
-from threadmill.store.fleet import PRIORITIES
+from threadmill.store.fleet.metrics import PRIORITIES
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ import pytest
 
 from threadmill import Client, FailureKind, InvalidCursor, JobState
 from threadmill.errors import BatchNotFound
-from threadmill.store import job_lists
+from threadmill.store.jobs import lists
 from threadmill.store.keys import Keys
 
 pytestmark = pytest.mark.integration
@@ -20,7 +20,7 @@ def keys(settings):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Lists and records are read a few at a time."""
-    monkeypatch.setattr(job_lists, "CHUNK", 4)
+    monkeypatch.setattr(lists, "CHUNK", 4)
 
 
 def pages(client: Client, **arguments):

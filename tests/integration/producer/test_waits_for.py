@@ -8,7 +8,7 @@ import pytest
 from threadmill import JobState
 from threadmill.settings.pools import pools_of
 from threadmill.store.keys import Keys
-from threadmill.store.worker_records import Worker
+from threadmill.store.records.worker import Worker
 
 pytestmark = pytest.mark.integration
 

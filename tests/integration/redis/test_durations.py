@@ -5,8 +5,8 @@ import redis.asyncio
 from tests.conftest import PATIENCE_S
 
 from threadmill import Client
-from threadmill.store.duration_records import RunDurations
 from threadmill.store.keys import Keys
+from threadmill.store.records.durations import RunDurations
 from threadmill_worker.lifecycle.polling import ENOUGH, NO_PLAN, PollPlan
 from threadmill_worker.store import durations
 from threadmill_worker.store.durations import FORGET_S, KEPT, DurationStore

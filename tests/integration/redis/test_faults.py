@@ -11,7 +11,7 @@ from tests.conftest import Core
 from tests.integration.redis.redis_faults import ASYNC, BLOCKING, LOST, STATES, failing
 
 from threadmill import Client, JobResult, StoreRefused, StoreUnavailable, WaitTimeout
-from threadmill.store.jobs import Store
+from threadmill.store.store import Store
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from tests.integration.redis.test_scripts import FINISH
 from tests.integration.worker.holder import Holder
 
 from threadmill.store.keys import Keys
-from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.records.remote import LeftoverRecord
 from threadmill.store.scripts import Scripts
 from threadmill_worker.maintenance.heartbeats import Heartbeats
 from threadmill_worker.maintenance.sweep import Sweep
@@ -20,7 +20,7 @@ from threadmill_worker.store.queue import AT_ONCE
 
 pytestmark = pytest.mark.integration
 
-JOBS_AT_ONCE, REFUSALS_AT_ONCE = 5, 8  # in lua/include/passes.lua
+JOBS_AT_ONCE, REFUSALS_AT_ONCE = 3, 8  # in lua/include/passes.lua
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from threadmill.secrets.redaction import redact
-from threadmill_worker.drivers.client import _ad_tokens
+from threadmill_worker.drivers.http.client import _ad_tokens
 
 pytestmark = pytest.mark.integration
 

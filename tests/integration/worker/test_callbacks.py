@@ -8,7 +8,7 @@ from email.utils import formatdate
 import pytest
 from tests.receiver import Receiver
 
-from threadmill.store.callback_records import DeliveryState
+from threadmill.store.records.callback import DeliveryState
 from threadmill_worker import process
 from threadmill_worker.callbacks import schedule
 from threadmill_worker.callbacks.post import post

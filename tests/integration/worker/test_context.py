@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from threadmill import FailureKind, JobState
-from threadmill.store import remote_records
+from threadmill.store.records import remote
 from threadmill_cli.commands.threads import show
 
 pytestmark = [
@@ -160,7 +160,7 @@ async def test_a_kept_transcript_is_shown_and_goes_with_its_thread(
 
 @like("ignores_background", "stateless")
 async def test_a_transcript_that_is_too_long_is_not_continued_without_its_beginning(worker, emulator, monkeypatch):
-    monkeypatch.setattr(remote_records, "TRANSCRIPT_LIMIT", 2_000)
+    monkeypatch.setattr(remote, "TRANSCRIPT_LIMIT", 2_000)
     first = await worker.run("Words. " * 500, keep_thread=True)
     second = await worker.run("And then?", thread=first.thread_id)
 

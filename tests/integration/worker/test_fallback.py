@@ -8,7 +8,7 @@ from tests.integration.worker.test_elsewhere import answering
 from tests.integration.worker.test_files import SCHEMA
 
 from threadmill import FailureKind, JobState
-from threadmill.settings.limits import Limits
+from threadmill.settings.endpoints.limits import Limits
 
 pytestmark = pytest.mark.integration
 

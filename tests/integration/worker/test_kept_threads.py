@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from threadmill import JobState, ThreadInUse, ThreadNotFound
-from threadmill.store.remote_records import KeptThread
+from threadmill.store.records.remote import KeptThread
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.store.jobs import LeaseLost
 

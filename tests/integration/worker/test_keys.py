@@ -11,9 +11,9 @@ from tests.emulated import CHAT, WIRES, Request
 from tests.integration.worker.test_lane import see_all_through
 
 from threadmill import FailureKind, JobState
-from threadmill.settings.pool_name import pool_name
+from threadmill.settings.endpoints.pool_name import pool_name
 from threadmill.store import requests
-from threadmill.store.remote_records import Applied
+from threadmill.store.records.remote import Applied
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 
 pytestmark = [pytest.mark.integration, pytest.mark.endpoint(api_key_envs=["KEY_1", "KEY_2"])]

@@ -9,8 +9,8 @@ from tests.conftest import PATIENCE_S
 
 from threadmill.reports.report_run import ReportRun
 from threadmill.reports.store import ReportStore
-from threadmill.store.batch_records import RemoteBatch
 from threadmill.store.lease import LeaseLost
+from threadmill.store.records.batch import RemoteBatch
 from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.jobs import JobStore
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from threadmill import JobState
-from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.records.remote import LeftoverRecord
 from threadmill_worker.maintenance import sweep
 
 pytestmark = pytest.mark.integration

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from threadmill import FailureKind, JobState
-from threadmill.settings.limits import Limits as SetLimits
+from threadmill.settings.endpoints.limits import Limits as SetLimits
 from threadmill_emulator.scripting.limits import Limits
 
 pytestmark = pytest.mark.integration

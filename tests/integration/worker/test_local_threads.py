@@ -11,7 +11,7 @@ from tests.integration.worker.holder import Holder
 from threadmill import Client, JobState, ThreadNotFound
 from threadmill.secrets.redaction import REDACTOR
 from threadmill.store.keys import Keys
-from threadmill.store.remote_records import KeptThread, Transcript
+from threadmill.store.records.remote import KeptThread, Transcript
 
 pytestmark = pytest.mark.integration
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from threadmill import JobState, UnreadableRecord
 from threadmill.errors import NewerRecord
 from threadmill.job.prompt import PromptJob
-from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.records import FORMAT, JobRecord
+from threadmill.store.records.batch import RemoteBatch
+from threadmill.store.records.job import FORMAT, JobRecord
 from threadmill_cli import app
 from threadmill_worker.lifecycle.progress import Progress
 

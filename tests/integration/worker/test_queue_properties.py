@@ -3,7 +3,6 @@
 import asyncio
 import json
 import uuid
-from collections import Counter
 from datetime import UTC, datetime
 
 import hypothesis.strategies as st
@@ -20,6 +19,7 @@ from hypothesis.stateful import (
 )
 from tests.changed_scripts import changed_scripts
 from tests.integration.worker.holder import Holder
+from tests.integration.worker.queue_snapshot import QueueSnapshot
 
 from threadmill import Client, JobState
 from threadmill.job.prompt import PromptJob
@@ -31,7 +31,6 @@ pytestmark = pytest.mark.integration
 
 BATCHES = ("b", "c")
 WORKERS = ("one", "two")
-PRIORITIES = ("interrupted", "high", "normal", "low")
 
 JOBS = st.fixed_dictionaries(
     {},
@@ -58,13 +57,12 @@ class ReadyQueue(RuleBasedStateMachine):
         self.client = Client(self.made)
         self.keys = Keys(self.made.key_prefix)
         self.store = redis.Redis.from_url(self.made.redis_url, decode_responses=True)
-        for key in self.store.scan_iter(f"{self.made.key_prefix}*"):
-            self.store.delete(key)
+        self.store.delete(self.made.queue, *self.store.keys(f"{self.made.key_prefix}:*"))
         self.store.hset(self.keys.pool("limited"), "set_concurrent", 2)  # workers store limits with their first start
         self.workers = [Holder(self.made, name) for name in WORKERS]
         self.free = dict.fromkeys(WORKERS, 0)  #: slots that each offered last, minus its jobs since
-        self.dispatched = 0  #: how many were dispatched after the last step
         self.ids: list[str] = []
+        self.now = self.look()  #: after the last step
         self.held: dict[str, Holder] = {}
         self.silent: dict[str, Holder] = {}  #: jobs that were rescued from a worker that may come back
 
@@ -74,6 +72,9 @@ class ReadyQueue(RuleBasedStateMachine):
             self.loop.run_until_complete(worker.close())
         self.loop.close()
         self.store.close()
+
+    def look(self) -> QueueSnapshot:
+        return QueueSnapshot(self.store, self.keys, self.made.queue, self.ids, BATCHES)
 
     def wait(self, work):
         return self.loop.run_until_complete(work)
@@ -106,7 +107,7 @@ class ReadyQueue(RuleBasedStateMachine):
         news = self.wait(worker.renew(leases, free_slots=free))
         assert set(news.values()) <= {"cancel"}
 
-    @precondition(lambda self: self.store.llen(self.made.queue))
+    @precondition(lambda self: self.now.messages)
     @rule(which=st.integers(0, 1))
     def deliver(self, which: int) -> None:
         job_id = json.loads(self.store.rpop(self.made.queue))["headers"]["id"]
@@ -229,60 +230,13 @@ class ReadyQueue(RuleBasedStateMachine):
             self.store.zadd(self.keys.delayed, {job_id: 1})
             self.store.hset(self.keys.record(job_id), "not_before", 1)
 
-    def places(self) -> Counter[str]:
-        """How many places each job is in: a flow, dispatched, delayed, the lane, or waiting for its turn."""
-        found = Counter[str]()
-        for key in self.store.scan_iter(self.keys.flow("*")):
-            found.update(self.store.zrange(key, 0, -1))
-        found.update(self.store.zrange(self.keys.dispatched, 0, -1))
-        found.update(self.store.zrange(self.keys.delayed, 0, -1))
-        for job_id in self.ids:
-            if self.state(job_id) == JobState.QUEUED and self.store.hexists(self.keys.record(job_id), "remote_batch"):
-                found[job_id] += 1
-        for key in self.store.scan_iter(self.keys.turns("*")):
-            open_jobs = [job_id for job_id in self.store.zrange(key, 0, -1) if self.state(job_id) not in TERMINAL]
-            found.update(job_id for job_id in open_jobs[1:] if job_id not in found)
-        return found
-
     @invariant()
-    def each_queued_job_is_in_one_place(self) -> None:
-        queued = [job_id for job_id in self.ids if self.state(job_id) == JobState.QUEUED]
-        assert self.places() == dict.fromkeys(queued, 1)
-
-    @invariant()
-    def rings_have_no_empty_entries(self) -> None:
-        flows = {key.removeprefix(self.keys.flow("")) for key in self.store.scan_iter(self.keys.flow("*"))}
-        tenants = {(priority, tenant) for priority in PRIORITIES for tenant in self.ring(self.keys.tenants(priority))}
-        assert tenants == {tuple(flow.split("|")[:2]) for flow in flows}
-        assert {flow for priority, tenant in tenants for flow in self.ring(self.keys.flows(priority, tenant))} == flows
-        assert set(self.store.hkeys(self.keys.limited)) <= flows
-
-    def ring(self, key: str) -> list[str]:
-        return self.store.zrange(key, 0, -1)
-
-    @invariant()
-    def batches_count_their_dispatched_jobs(self) -> None:
-        dispatched = Counter(self.client.get(id).job.batch for id in self.store.zrange(self.keys.dispatched, 0, -1))
-        for batch in BATCHES:
-            assert int(self.store.hget(self.keys.batch(batch), "dispatched") or 0) == dispatched[batch]
-
-    @invariant()
-    def no_more_jobs_are_dispatched_than_slots_are_free(self) -> None:
-        dispatched = self.store.zcard(self.keys.dispatched)
-        assert dispatched <= max(self.dispatched, sum(max(0, free) for free in self.free.values()))
-        self.dispatched = dispatched
-
-    @invariant()
-    def slots_are_counted(self) -> None:
-        offered = {name: int(entry.split()[0]) for name, entry in self.store.hgetall(self.keys.slots).items()}
-        assert {name: free for name, free in self.free.items() if name in offered} == offered
-
-    @invariant()
-    def permits_of_pools_belong_to_open_jobs(self) -> None:
-        for job_id in self.store.hkeys(self.keys.pool_jobs("limited")):
-            is_ready = any(self.store.zscore(key, job_id) for key in self.store.scan_iter(self.keys.flow("*")))
-            assert self.state(job_id) not in TERMINAL
-            assert not is_ready or self.store.hexists(self.keys.record(job_id), "progress")
+    def the_queue_is_consistent(self) -> None:
+        before, self.now = self.now, self.look()
+        self.now.check()
+        free = sum(max(0, free) for free in self.free.values())
+        assert len(self.now.dispatched) <= max(len(before.dispatched), free), "no more jobs than slots are free"
+        assert {name: free for name, free in self.free.items() if name in self.now.slots} == self.now.slots
 
     def run_all(self) -> None:
         """Runs all jobs to their end: none is lost."""
@@ -291,7 +245,7 @@ class ReadyQueue(RuleBasedStateMachine):
         self.pause_the_endpoint(is_paused=False)
         self.purge()
         for _ in range(40 * len(self.ids)):
-            if all(self.state(job_id) in TERMINAL for job_id in self.ids):
+            if self.look().have_all_ended:
                 break
             while self.held:
                 self.finish(JobState.SUCCEEDED)
@@ -302,8 +256,8 @@ class ReadyQueue(RuleBasedStateMachine):
             self.offer(0, 2)
             while self.store.llen(self.made.queue):
                 self.deliver(0)
-        assert [job_id for job_id in self.ids if self.state(job_id) not in TERMINAL] == []
-        assert self.places() == {}
+        assert self.look().have_all_ended
+        assert self.look().places() == {}
 
 
 @pytest.mark.parametrize("constants", [{}, {"REFUSALS_AT_ONCE": 1}], ids=["as it is", "several scripts make each pass"])

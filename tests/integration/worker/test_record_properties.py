@@ -13,8 +13,8 @@ from tests.integration.worker.mutations import mutated
 from threadmill import Client, FailureKind, JobNotFound, JobState, PromptJob, UnreadableRecord, WaitTimeout
 from threadmill.job.result import TERMINAL
 from threadmill.store.keys import Keys
-from threadmill_worker.attempt.context import Contexts
-from threadmill_worker.attempt.not_served import NotServed
+from threadmill_worker.attempt.context.contexts import Contexts
+from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.lifecycle.progress import Leftover, Progress
 from threadmill_worker.process import WorkerProcess
 

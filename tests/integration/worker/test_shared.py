@@ -7,7 +7,7 @@ import pytest
 from tests.integration.worker.holder import Holder
 
 from threadmill import JobState
-from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.records.remote import LeftoverRecord
 from threadmill_worker.store.remote import Busy
 
 pytestmark = pytest.mark.integration

@@ -3,7 +3,7 @@
 import pytest
 
 from threadmill_worker.admin.discovery.addresses import base_urls, unreached, useless
-from threadmill_worker.drivers.exchange import Cause, Reply, Unreached
+from threadmill_worker.drivers.http.exchange import Cause, Reply, Unreached
 
 URL = "http://127.0.0.1:8000"
 PAGE = Reply(200, "<html><title>Open WebUI</title>", "text/html; charset=utf-8")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill_worker.admin.discovery import replies
-from threadmill_worker.drivers.exchange import Reply
-from threadmill_worker.drivers.paths import has_list, has_path
+from threadmill_worker.drivers.http.exchange import Reply
+from threadmill_worker.drivers.replies.paths import has_list, has_path
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9),
@@ -60,6 +60,7 @@ def test_a_limit_is_heeded_if_the_answer_is_no_longer(reply, heeds):
     [
         (chat(content='{"colour": "blue"}'), True),
         (chat(content='<think>Hm. {"a"}</think>\n\n{"colour": "blue"}'), True),
+        (chat(content='Hm.</think>{"colour": "blue"}'), True),  # the template wrote the opening tag
         (chat(content=[{"type": "text", "text": '{"colour": "blue"}'}]), True),
         (message('{"colour": "blue"}'), True),
         (chat(content="It is blue."), False),

@@ -5,8 +5,8 @@ import tomllib
 import pytest
 from tests.hostile import HOSTILE_TEXTS
 
-from threadmill.settings.endpoint import Endpoint
-from threadmill.settings.supports import Supports
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.settings.endpoints.supports import Supports
 from threadmill_worker.admin.discovery.discover import best_wire, guess
 from threadmill_worker.admin.discovery.findings import FEATURES, Discovery, Finding
 from threadmill_worker.admin.discovery.settings_lines import differences, settings_lines

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from threadmill import JobResult, JobState
 from threadmill.job.callback import Callback
 from threadmill.job.result import Timings
-from threadmill.store.callback_records import Delivery, DeliveryState
+from threadmill.store.records.callback import Delivery, DeliveryState
 from threadmill_worker.callbacks.body import body, job_data
 
 AT = datetime(2026, 11, 29, 6, tzinfo=UTC)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from threadmill.store.worker_records import Worker
+from threadmill.store.records.worker import Worker
 from threadmill_cli.commands.health import _reasons, why_not
 
 

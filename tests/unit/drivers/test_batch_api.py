@@ -9,8 +9,7 @@ from tests.answering import client_of
 
 from threadmill.job.result import FailureKind
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.api import Api
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.batch_api import (
     BatchesAway,
     BatchesRefused,
@@ -19,6 +18,7 @@ from threadmill_worker.drivers.batch_api import (
     _answered,
     _entry,
 )
+from threadmill_worker.drivers.http.api import Api
 from threadmill_worker.drivers.responses.replies import parse_response
 
 OPENAI_LIMIT = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached for m.", "line": None}

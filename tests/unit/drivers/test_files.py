@@ -10,9 +10,9 @@ import openai
 import pytest
 
 from threadmill.job.prompt import PromptJob
-from threadmill_worker.drivers.api import Reply
 from threadmill_worker.drivers.files import Files, FileTransfer
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.http.api import Reply
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle.observations import Rejected, StoreSeen
 
 NO_LIST = "no list"

@@ -8,10 +8,10 @@ import pytest
 from tests.answering import client_of
 
 from threadmill.job.result import FailureKind
-from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.api import Api
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.assistants.remote_objects import AssistantsObjects
-from threadmill_worker.drivers.client import Client
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.http.client import Client
 from threadmill_worker.drivers.responses.remote_objects import ResponsesObjects
 from threadmill_worker.lifecycle.observations import Deleted, Rejected, Unknown
 

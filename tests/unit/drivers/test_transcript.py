@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers import transcript
-from threadmill_worker.drivers.api import Api
+from threadmill_worker.drivers.http.api import Api
 from threadmill_worker.drivers.transcript import Transcript, _shown, _shown_item, read_conversation, read_thread
 from threadmill_worker.lifecycle.observations import Rejected, Unknown
 

@@ -11,8 +11,8 @@ from threadmill.batch.failures import advice, group_failures
 from threadmill.batch.progress import is_endpoint_failure
 from threadmill.batch.results import ResultsFile
 from threadmill.job.result import TERMINAL, Usage
-from threadmill.store.batch_records import BatchRecord, RemoteBatch
-from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.records.batch import BatchRecord, RemoteBatch
+from threadmill.store.records.remote import LeftoverRecord
 from threadmill.store.requests import celery_result, finish
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC).isoformat()

@@ -1,6 +1,6 @@
 """A model of an Assistants server and its driver, in memory: strict thread lock, runs that live by a script.
 
-It answers the lifecycle's actions in the lifecycle's own views, as drivers/assistants.py would.
+It answers the lifecycle's actions in the lifecycle's own views, as drivers/assistants/ would.
 """
 
 from dataclasses import dataclass, field

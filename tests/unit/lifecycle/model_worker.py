@@ -8,13 +8,13 @@ from tests.unit.lifecycle.model_server import EXPIRES_S, ModelServer
 from tests.unit.lifecycle.transitions import Transitions
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
-from threadmill_worker.lifecycle.current_run import SUBMIT_MARGIN_S
 from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Intent, Outcome, Progress
+from threadmill_worker.lifecycle.steps.current_run import SUBMIT_MARGIN_S
 
 START = 1_800_000_000.0
 MOST_STEPS = 2000

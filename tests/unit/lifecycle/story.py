@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from tests.unit.lifecycle.transitions import Transition, Transitions
 
 from threadmill.job.result import Artifact, Failure, FailureKind
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.decide import advance, intend

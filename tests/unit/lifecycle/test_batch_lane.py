@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.store.batch_records import RemoteBatch
+from threadmill.store.records.batch import RemoteBatch
 from threadmill_worker.lifecycle.batch_lane import failed, in_turn, next_batches, verdict
 from threadmill_worker.lifecycle.batch_observations import BatchObservation
 from threadmill_worker.lifecycle.progress import Progress

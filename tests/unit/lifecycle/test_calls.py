@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from threadmill.job.result import JobState, Usage
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import CallTools, Finish, Resolve, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.decide import advance, intend, time_limit
 from threadmill_worker.lifecycle.observations import (

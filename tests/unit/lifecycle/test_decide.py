@@ -21,12 +21,12 @@ from tests.unit.lifecycle.story import (
 )
 
 from threadmill.job.result import FailureKind, JobState
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.decide import CANCELLED, time_limit
 from threadmill_worker.lifecycle.progress import Features, Leftover, Outcome, Progress
-from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
+from threadmill_worker.lifecycle.steps.recovery.call_errors import CLEANUP_TRIES
 
 LIMITS = RunLimits()
 

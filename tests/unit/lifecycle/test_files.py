@@ -6,7 +6,7 @@ import pytest
 from tests.unit.lifecycle.story import COMPLETED, GONE, LOST, REFUSED, asks, play
 
 from threadmill.job.result import Artifact, FailureKind, JobState
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.progress import Features, Leftover

@@ -7,14 +7,14 @@ import pytest
 from tests.unit.lifecycle.story import COMPLETED, QUEUED, RUNNING, START, asks, failed, next_action
 
 from threadmill.job.result import FailureKind, JobState, Usage
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.polling import HINT_RANGE_S, POLL_SHARE
 from threadmill_worker.lifecycle.progress import Answer, Features, Intent, Leftover, Outcome, Progress
-from threadmill_worker.lifecycle.recovery.call_errors import BACKOFF_LONGEST_S
+from threadmill_worker.lifecycle.steps.recovery.call_errors import BACKOFF_LONGEST_S
 
 LIMITS = RunLimits()
 LEFTOVER = Leftover("thread", "thread_1")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.lifecycle.story import RUNNING, START, asks
 
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.observations import RunObservation
 from threadmill_worker.lifecycle.polling import (
     ENOUGH,

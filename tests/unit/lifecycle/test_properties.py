@@ -9,7 +9,7 @@ from tests.unit.lifecycle.model_worker import CANCELS, CRASHES, LIMITS, START, F
 
 from threadmill.job.result import FailureKind, JobState
 from threadmill_worker.lifecycle.progress import Features, Outcome, Progress
-from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
+from threadmill_worker.lifecycle.steps.recovery.call_errors import CLEANUP_TRIES
 
 #: Failures that tell of a run, and the statuses it may have.
 TELLS = {

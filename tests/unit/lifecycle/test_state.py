@@ -17,8 +17,8 @@ from tests.unit.lifecycle.story import (
 )
 from tests.unit.lifecycle.test_files import JSON, RICH, says
 
-from threadmill.settings.run_limits import RunLimits
-from threadmill.settings.supports import Supports
+from threadmill.settings.endpoints.run_limits import RunLimits
+from threadmill.settings.endpoints.supports import Supports
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle import observations as obs
 from threadmill_worker.lifecycle.progress import Features

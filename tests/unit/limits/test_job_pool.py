@@ -10,8 +10,8 @@ from tests.unit.lifecycle.story import BUSY, QUEUED
 from threadmill.job.progress import Cost
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobState, Usage
-from threadmill.settings.limits import Limits, PoolLimits
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill.settings.endpoints.limits import Limits, PoolLimits
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle import actions as act
 from threadmill_worker.lifecycle.observations import Limited, RunObservation
 from threadmill_worker.lifecycle.progress import CurrentRun, Leftover, Outcome, PendingRequest, Progress

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.lifecycle.story import BUSY, GONE, LOST, QUEUED, REFUSED
 
 from threadmill.job.result import FailureKind
-from threadmill_worker.drivers.rate_limits import RateInfo
+from threadmill_worker.drivers.replies.rate_limits import RateInfo
 from threadmill_worker.lifecycle.observations import LaneClosed, NotSent, Observation, Unknown
 from threadmill_worker.limits.news import news_of, news_of_run
 

@@ -8,8 +8,8 @@ import pytest
 from threadmill.job.progress import Cost
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Usage
-from threadmill.store.remote_records import KeptThread, Transcript
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill.store.records.remote import KeptThread, Transcript
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle.actions import StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.limits.tokens import (

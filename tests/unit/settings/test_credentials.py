@@ -10,8 +10,8 @@ from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.job.result import Failure
 from threadmill.secrets.redaction import redact
 from threadmill.settings import credentials
-from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.attempt.context import Contexts
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill_worker.attempt.context.contexts import Contexts
 
 SECRET = "sk-of-the-endpoint"
 UNFIT = {

@@ -6,9 +6,9 @@ import pytest
 
 from threadmill.errors import SettingsError
 from threadmill.job.prompt import PromptJob
-from threadmill.settings.endpoint import Endpoint
-from threadmill.settings.limits import PoolLimits
-from threadmill.settings.pool_name import Pool, pool_name
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.settings.endpoints.limits import PoolLimits
+from threadmill.settings.endpoints.pool_name import Pool, pool_name
 from threadmill.settings.pools import limits_of, pools_of
 from threadmill.settings.settings import Settings
 

@@ -4,7 +4,7 @@ import pytest
 
 from threadmill.errors import SettingsError
 from threadmill.settings.config_file import find_config
-from threadmill.settings.endpoint import Endpoint, EndpointKind
+from threadmill.settings.endpoints.endpoint import Endpoint, EndpointKind
 from threadmill.settings.settings import Settings
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from threadmill.errors import SettingsError
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.tools import HttpSettings
 from threadmill_worker.lifecycle.observations import ToolCall
 from threadmill_worker.tools.executor import ToolExecutor

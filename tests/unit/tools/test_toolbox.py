@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from threadmill.errors import SettingsError
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.tools import FunctionSettings
 from threadmill_worker.lifecycle.observations import ToolCall
 from threadmill_worker.tools.daemon_threads import DaemonThreads

@@ -7,11 +7,10 @@ from typing import Any, TypeVar
 
 from threadmill.errors import SettingsError, ThreadmillError
 from threadmill.job.result import FailureKind
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings
 from threadmill.settings.tools import server_of
-from threadmill_worker.drivers.api import Api
 from threadmill_worker.drivers.assistants.definition import (
     Changes,
     body_of,
@@ -23,8 +22,9 @@ from threadmill_worker.drivers.assistants.definition import (
     wanted,
 )
 from threadmill_worker.drivers.assistants.provisioning import CallFailed, Provisioning
-from threadmill_worker.drivers.client import connect
-from threadmill_worker.drivers.tags import profile_of
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.http.client import connect
+from threadmill_worker.drivers.requests.tags import profile_of
 from threadmill_worker.lifecycle.observations import Rejected
 from threadmill_worker.tools import registry
 from threadmill_worker.tools.tool import ToolsUnavailable

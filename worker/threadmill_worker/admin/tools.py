@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from threadmill.errors import SettingsError
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.settings import Settings
 from threadmill.settings.tools import FunctionSettings, HttpSettings, McpSettings
 from threadmill_worker.tools import http as http_tools

@@ -2,8 +2,8 @@
 
 from threadmill.errors import ThreadmillError
 from threadmill.settings.settings import Settings
-from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.client import connect
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.http.client import connect
 from threadmill_worker.drivers.transcript import Transcript, read_conversation, read_thread
 from threadmill_worker.lifecycle.observations import CallError, Gone
 

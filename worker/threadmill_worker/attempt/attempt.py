@@ -9,19 +9,19 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
 
-from threadmill.job.events import EventKind
+from threadmill.job.events.event import EventKind
+from threadmill.job.events.timeline import TimelineKind
 from threadmill.job.result import JobResult
-from threadmill.job.timeline import TimelineKind
-from threadmill.store.records import JobRecord, Move
-from threadmill.store.remote_records import KeptThread
-from threadmill.store.worker_records import FailingEndpoint
-from threadmill_worker.attempt.context import AttemptContext
+from threadmill.store.records.job import JobRecord, Move
+from threadmill.store.records.remote import KeptThread
+from threadmill.store.records.worker import FailingEndpoint
+from threadmill_worker.attempt.context.contexts import AttemptContext
+from threadmill_worker.attempt.context.moving import reason_to_move, too_long
 from threadmill_worker.attempt.ending import end_of, kept_thread, leftovers_of, moment, result_of, shortened
-from threadmill_worker.attempt.moving import reason_to_move, too_long
 from threadmill_worker.attempt.report import AttemptReport
 from threadmill_worker.attempt.shared_objects import SharedObjects
 from threadmill_worker.attempt.timeline import AttemptTimeline
-from threadmill_worker.drivers.driver import within
+from threadmill_worker.drivers.base.driver import within
 from threadmill_worker.lifecycle.actions import (
     Action,
     CallTools,
@@ -35,7 +35,6 @@ from threadmill_worker.lifecycle.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.lifecycle.clean_up import keeps_thread
 from threadmill_worker.lifecycle.decide import advance, intend, is_worth_saving, time_limit
 from threadmill_worker.lifecycle.observations import (
     ENDED,
@@ -49,8 +48,9 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import CurrentRun, Outcome, Progress
-from threadmill_worker.lifecycle.recovery.limits import stop_waiting
 from threadmill_worker.lifecycle.replace import replace
+from threadmill_worker.lifecycle.steps.clean_up import keeps_thread
+from threadmill_worker.lifecycle.steps.recovery.limits import stop_waiting
 from threadmill_worker.store.jobs import AwaitedRun, JobStore, Lease, LeftPool
 
 #: Waits are longer by up to this share, so that jobs enqueued together do not poll together. A pool that lets a call

@@ -10,17 +10,17 @@ import structlog
 from redis.exceptions import RedisError
 
 from threadmill.errors import UnreadableRecord
+from threadmill.job.events.timeline import TimelineKind
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
-from threadmill.job.timeline import TimelineKind
 from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
-from threadmill.store.worker_records import FailingEndpoint, merge_failing_endpoints
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.worker import FailingEndpoint, merge_failing_endpoints
 from threadmill_worker.attempt.attempt import Attempt
-from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.context.contexts import Contexts
+from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.attempt.ending import end_of
 from threadmill_worker.attempt.failures import unexpected
-from threadmill_worker.attempt.not_served import NotServed
 from threadmill_worker.attempt.tasks import stop
 from threadmill_worker.attempt.timeline import AttemptTimeline
 from threadmill_worker.lifecycle.actions import LANDING_S

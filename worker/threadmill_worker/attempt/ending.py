@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from threadmill.job.result import JobResult
-from threadmill.store.records import JobRecord
-from threadmill.store.remote_records import KeptThread, LeftoverRecord, Transcript
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.remote import KeptThread, LeftoverRecord, Transcript
 from threadmill_worker.attempt.shortening import Shortened, shorten
-from threadmill_worker.drivers.driver import ThreadState
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.base.driver import ThreadState
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle.progress import Outcome, Progress
 
 

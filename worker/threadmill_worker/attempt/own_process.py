@@ -15,8 +15,8 @@ import structlog
 
 from threadmill.job.result import JobResult
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
-from threadmill.store.worker_records import FailingEndpoint
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.worker import FailingEndpoint
 from threadmill_worker.attempt.attempts import Attempts
 from threadmill_worker.attempt.failures import exhausted
 from threadmill_worker.store.jobs import JobStore, Lease

@@ -6,10 +6,10 @@ from typing import Any
 
 import structlog
 
-from threadmill.job.events import EventKind
-from threadmill.store.records import JobRecord
-from threadmill.store.worker_records import FailingEndpoint
-from threadmill_worker.attempt.context import AttemptContext
+from threadmill.job.events.event import EventKind
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.worker import FailingEndpoint
+from threadmill_worker.attempt.context.contexts import AttemptContext
 from threadmill_worker.attempt.ending import moment
 from threadmill_worker.attempt.timeline import AttemptTimeline
 from threadmill_worker.lifecycle.actions import Action

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from threadmill.settings.pool_name import pool_name
-from threadmill.store.records import JobRecord
-from threadmill.store.remote_records import LeftoverRecord
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill.settings.endpoints.pool_name import pool_name
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.remote import LeftoverRecord
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle.actions import CreateStore, CreateThread, Making, Upload
 from threadmill_worker.lifecycle.observations import NotSent, Observation, StoreSeen, Uploaded
 from threadmill_worker.lifecycle.progress import Progress

@@ -18,15 +18,15 @@ from typing import Any
 from threadmill import log
 from threadmill.job.result import JobResult
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill.tracing import sdk
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
-from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.own_process import HANDED_BACK, REDIS_WAS_AWAY
 from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.event_loop import new_event_loop
 from threadmill_worker.lifecycle.actions import LANDING_S
-from threadmill_worker.live import EventPublisher
+from threadmill_worker.live.publisher import EventPublisher
 from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.jobs import JobStore, Lease
 from threadmill_worker.tools import registry

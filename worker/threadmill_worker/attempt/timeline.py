@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from threadmill.job.timeline import Timeline, TimelineKind, add, to_json
-from threadmill.store.records import JobRecord
+from threadmill.job.events.timeline import Timeline, TimelineKind, add, to_json
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.timeline import happened
 

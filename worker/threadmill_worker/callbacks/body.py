@@ -6,8 +6,8 @@ from typing import Any
 
 from threadmill.job.callback import CallbackFormat
 from threadmill.job.result import JobResult
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.callback_records import Delivery
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.callback import Delivery
 
 #: Bytes of a result in a callback. A longer one is sent without what the model wrote.
 RESULT_LIMIT = 64_000

@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from threadmill_worker.callbacks.addresses import is_allowed
-from threadmill_worker.drivers.rate_limits import read_retry_after_s
+from threadmill_worker.drivers.replies.rate_limits import read_retry_after_s
 
 #: From the resolution of the name to the end of the reply.
 TIMEOUT_S = 10.0

@@ -11,12 +11,12 @@ from openai.types.file_create_params import ExpiresAfter
 
 from threadmill.filenames import safe_name
 from threadmill.job.result import Artifact, Failure, FailureKind
-from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.drivers.errors import NO_PATH
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.json import as_dict, as_number, parse_id
-from threadmill_worker.drivers.tags import is_tagged, tag
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.replies.error_bodies import error_in
+from threadmill_worker.drivers.replies.errors import NO_PATH
+from threadmill_worker.drivers.replies.json import as_dict, as_number, parse_id
+from threadmill_worker.drivers.requests.job_spec import JobSpec
+from threadmill_worker.drivers.requests.tags import is_tagged, tag
 from threadmill_worker.files.artifacts import ArtifactStore, NotStored
 from threadmill_worker.files.attachments import Attachment
 from threadmill_worker.lifecycle.actions import CreateStore, Download, FileAction, NameFile, PollStore, Upload

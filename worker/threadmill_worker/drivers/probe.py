@@ -8,11 +8,11 @@ import openai
 
 from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact
-from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.drivers.errors import OTHER_WIRE
-from threadmill_worker.drivers.json import NotTheApi
-from threadmill_worker.drivers.paths import has_path
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.replies.error_bodies import read_error
+from threadmill_worker.drivers.replies.errors import OTHER_WIRE
+from threadmill_worker.drivers.replies.json import NotTheApi
+from threadmill_worker.drivers.replies.paths import has_path
 from threadmill_worker.lifecycle.observations import Deleted, Observation, Rejected
 
 #: The Assistants API requires this header; other APIs ignore it.

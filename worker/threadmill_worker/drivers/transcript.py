@@ -8,10 +8,10 @@ from typing import Any
 from threadmill.job.message import label
 from threadmill.job.result import Failure, FailureKind
 from threadmill_worker.answer.render import plain
-from threadmill_worker.drivers.api import MOST_ENTRIES, Api
 from threadmill_worker.drivers.assistants.message_order import oldest_first
 from threadmill_worker.drivers.assistants.replies import blocks_of
-from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.http.api import MOST_ENTRIES, Api
+from threadmill_worker.drivers.replies.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.drivers.responses.replies import blocks_of as output_blocks
 from threadmill_worker.drivers.responses.thread_kinds import find_kind
 from threadmill_worker.lifecycle.observations import CallError, Rejected

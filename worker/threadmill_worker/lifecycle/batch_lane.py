@@ -5,16 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.settings.run_limits import RunLimits
-from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.records import JobRecord
+from threadmill.settings.endpoints.run_limits import RunLimits
+from threadmill.store.records.batch import RemoteBatch
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.lifecycle.actions import StartRun
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observe import observe
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.lifecycle.recovery.limits import run_limited
-from threadmill_worker.lifecycle.recovery.reruns import rerun
 from threadmill_worker.lifecycle.replace import replace
+from threadmill_worker.lifecycle.steps.recovery.limits import run_limited
+from threadmill_worker.lifecycle.steps.recovery.reruns import rerun
 
 #: The wait before a remote batch is sent again: it doubles from the first to the longest.
 RETRY_FIRST_S = 60.0

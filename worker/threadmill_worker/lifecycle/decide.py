@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from threadmill.job.result import Failure, FailureKind, JobState
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import (
     LANDING_S,
     Action,
@@ -25,14 +25,14 @@ from threadmill_worker.lifecycle.actions import (
     Upload,
     Wait,
 )
-from threadmill_worker.lifecycle.answer import next_answer_step
-from threadmill_worker.lifecycle.clean_up import next_clean_up
-from threadmill_worker.lifecycle.current_run import has_unread_answer, next_run_step
 from threadmill_worker.lifecycle.progress import Intent, Outcome, PendingRequest, Progress
-from threadmill_worker.lifecycle.recovery.call_errors import CLEANUP_TRIES
-from threadmill_worker.lifecycle.recovery.limits import stop_waiting
 from threadmill_worker.lifecycle.replace import replace
-from threadmill_worker.lifecycle.setup import is_set_up, next_setup_step
+from threadmill_worker.lifecycle.steps.answer import next_answer_step
+from threadmill_worker.lifecycle.steps.clean_up import next_clean_up
+from threadmill_worker.lifecycle.steps.current_run import has_unread_answer, next_run_step
+from threadmill_worker.lifecycle.steps.recovery.call_errors import CLEANUP_TRIES
+from threadmill_worker.lifecycle.steps.recovery.limits import stop_waiting
+from threadmill_worker.lifecycle.steps.setup import is_set_up, next_setup_step
 
 #: How many messages POST /threads accepts; the rest are added one by one.
 THREAD_MESSAGES = 32

@@ -2,9 +2,8 @@
 
 from typing import assert_never
 
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.lifecycle.actions import Action, CreateThread, Delete
-from threadmill_worker.lifecycle.answer import add_to_answer
 from threadmill_worker.lifecycle.observations import (
     AnswerPart,
     CallError,
@@ -26,11 +25,12 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.polling import NO_PLAN, PollPlan
 from threadmill_worker.lifecycle.progress import Leftover, Progress
-from threadmill_worker.lifecycle.recovery.call_errors import call_failed, give_up_intent
-from threadmill_worker.lifecycle.recovery.limits import wait_for_limit
 from threadmill_worker.lifecycle.replace import replace
-from threadmill_worker.lifecycle.run_observed import output_ready, run_observed
-from threadmill_worker.lifecycle.setup import setup_observed
+from threadmill_worker.lifecycle.steps.answer import add_to_answer
+from threadmill_worker.lifecycle.steps.recovery.call_errors import call_failed, give_up_intent
+from threadmill_worker.lifecycle.steps.recovery.limits import wait_for_limit
+from threadmill_worker.lifecycle.steps.run_observed import output_ready, run_observed
+from threadmill_worker.lifecycle.steps.setup import setup_observed
 
 
 def observe(
@@ -57,7 +57,7 @@ def observe(
             return output_ready(progress, seen)
         case Deleted():
             kept = (leftover for leftover in progress.leftovers if action != Delete(leftover))
-            # The run on a deleted thread was stopped before, or could not be: see clean_up.py.
+            # The run on a deleted thread was stopped before, or could not be: see steps/clean_up.py.
             return replace(progress, run=None, intent=None, leftovers=tuple(kept))
         case _:
             assert_never(seen)

@@ -10,7 +10,7 @@ from threadmill import stored
 from threadmill.errors import UnreadableRecord
 from threadmill.job.progress import CallErrors, Cost, Limit, Lost, spent
 from threadmill.job.result import Artifact, Citation, Failure, JobState
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
 from threadmill_worker.lifecycle.replace import replace
 

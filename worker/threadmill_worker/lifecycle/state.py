@@ -31,7 +31,7 @@ from threadmill_worker.lifecycle.actions import (
 )
 from threadmill_worker.lifecycle.observations import ENDED
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.lifecycle.setup import is_set_up
+from threadmill_worker.lifecycle.steps.setup import is_set_up
 
 
 class Phase(StrEnum):

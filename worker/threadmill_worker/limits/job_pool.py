@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from threadmill.settings.limits import Limits, PoolLimits
-from threadmill_worker.drivers.driver import Driver
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill.settings.endpoints.limits import Limits, PoolLimits
+from threadmill_worker.drivers.base.driver import Driver
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle.actions import Action, RemoteAction, is_counted
 from threadmill_worker.lifecycle.observations import Limited, Observation
 from threadmill_worker.lifecycle.progress import Progress

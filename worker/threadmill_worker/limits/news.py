@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from threadmill.job.result import FailureKind
-from threadmill_worker.drivers.rate_limits import RateInfo
+from threadmill_worker.drivers.replies.rate_limits import RateInfo
 from threadmill_worker.lifecycle.observations import NotSent, Observation, Rejected, Unknown
 from threadmill_worker.lifecycle.progress import REASON_CHARACTERS
 from threadmill_worker.lifecycle.server_errors import asked_delay_s

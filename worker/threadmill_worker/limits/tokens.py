@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from threadmill.job.result import Usage
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle.actions import Action, SubmitOutputs
 from threadmill_worker.lifecycle.progress import Progress
 

@@ -11,11 +11,11 @@ import structlog
 
 from threadmill.errors import NewerRecord
 from threadmill.job.result import FailureKind
-from threadmill.settings.pool_name import Pool
+from threadmill.settings.endpoints.pool_name import Pool
 from threadmill.settings.settings import Settings
-from threadmill.store.batch_records import RemoteBatch
+from threadmill.store.records.batch import RemoteBatch
 from threadmill.stored import warn
-from threadmill_worker.attempt.context import Contexts
+from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.drivers.batch_api import BatchesAway, BatchesRefused, BatchTooLarge
 from threadmill_worker.lifecycle.batch_lane import in_turn
 from threadmill_worker.lifecycle.polling import POLL_SHARE

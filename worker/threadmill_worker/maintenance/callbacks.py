@@ -12,7 +12,7 @@ from threadmill.errors import SettingsError
 from threadmill.secrets.signature import BadSecret, headers, key_of
 from threadmill.settings import credentials
 from threadmill.settings.settings import Settings
-from threadmill.store.callback_records import Delivery, DeliveryState
+from threadmill.store.records.callback import Delivery, DeliveryState
 from threadmill_worker.callbacks.body import CONTENT_TYPES, batch_data, body, job_data
 from threadmill_worker.callbacks.post import Reply, post
 from threadmill_worker.callbacks.schedule import delay_s

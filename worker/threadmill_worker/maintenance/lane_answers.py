@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from threadmill.job.result import Failure
 from threadmill.settings.settings import Settings
-from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.records import JobRecord
-from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.records.batch import RemoteBatch
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.remote import LeftoverRecord
 from threadmill_worker.drivers.batch_api import BatchesRefused, RemoteBatches
 from threadmill_worker.lifecycle.batch_lane import answered, refused, verdict
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation

@@ -3,12 +3,12 @@
 import structlog
 
 from threadmill.job.result import Failure, FailureKind
-from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.records import JobRecord
-from threadmill_worker.attempt.context import Contexts
-from threadmill_worker.attempt.not_served import NotServed
+from threadmill.store.records.batch import RemoteBatch
+from threadmill.store.records.job import JobRecord
+from threadmill_worker.attempt.context.contexts import Contexts
+from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.drivers.batch_api import RemoteBatches
-from threadmill_worker.drivers.tags import job_tag
+from threadmill_worker.drivers.requests.tags import job_tag
 from threadmill_worker.maintenance.lane_release import LaneRelease
 from threadmill_worker.store.batch_lane import LaneStore
 

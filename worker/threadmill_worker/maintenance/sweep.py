@@ -9,12 +9,12 @@ import structlog
 
 from threadmill.errors import UnreadableRecord
 from threadmill.settings.settings import Settings
-from threadmill.store.remote_records import LeftoverRecord
-from threadmill_worker.attempt.context import Contexts
+from threadmill.store.records.remote import LeftoverRecord
+from threadmill_worker.attempt.context.contexts import Contexts
+from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.attempt.ending import end_of
 from threadmill_worker.attempt.failures import exhausted
-from threadmill_worker.attempt.not_served import NotServed
-from threadmill_worker.drivers.driver import within
+from threadmill_worker.drivers.base.driver import within
 from threadmill_worker.lifecycle.observations import Deleted, Observation
 from threadmill_worker.lifecycle.progress import Leftover
 from threadmill_worker.maintenance.heartbeats import Heartbeats
@@ -35,7 +35,7 @@ RENEWAL_GRACE_S = 5.0
 DELETIONS = 10
 
 #: How many times a sweep looks at some queued jobs, whether they should be ready and are not.
-ADOPTIONS = 60
+ADOPTIONS = 150
 
 #: A job fails when its lease has expired this many times `max_attempts` in a row. The factor exists because a worker
 #: can die for other reasons than this job: somebody may have killed it, or the machine may have failed.

@@ -10,13 +10,13 @@ import structlog
 from redis.asyncio import Redis
 
 from threadmill.errors import NewerRecord, UnreadableRecord
-from threadmill.settings.endpoint import Endpoint
-from threadmill.settings.pool_name import Pool
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.settings.endpoints.pool_name import Pool
 from threadmill.settings.settings import Settings
 from threadmill.store import lease
-from threadmill.store.batch_records import RemoteBatch
-from threadmill.store.records import FORMAT, JobRecord
-from threadmill.store.remote_records import LeftoverRecord
+from threadmill.store.records.batch import RemoteBatch
+from threadmill.store.records.job import FORMAT, JobRecord
+from threadmill.store.records.remote import LeftoverRecord
 from threadmill.stored import read, warn
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.store.connection import Connection
@@ -25,10 +25,10 @@ from threadmill_worker.store.jobs import Lease, LeaseLost
 log = structlog.get_logger(__name__)
 
 #: Overdue jobs read at a time.
-OVERDUE_AT_ONCE = 500
+OVERDUE_AT_ONCE = 200
 
 #: Jobs that one script moves. More would hold Redis for too long.
-MOVED_AT_ONCE = 50
+MOVED_AT_ONCE = 20
 
 
 class LaneStore(Connection):

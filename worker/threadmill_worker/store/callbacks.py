@@ -4,8 +4,8 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import cast
 
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.callback_records import Delivery, DeliveryState
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.callback import Delivery, DeliveryState
 from threadmill.stored import fault, leave_out
 from threadmill_worker.store.connection import Connection
 from threadmill_worker.store.queue import pairs

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from threadmill.settings.settings import Settings
-from threadmill.store.duration_records import readable_durations
 from threadmill.store.keys import Keys
+from threadmill.store.records.durations import readable_durations
 from threadmill_worker.lifecycle.polling import ENOUGH, NO_PLAN, PollPlan
 
 #: So many durations of a name are kept. With more, a change of the server is followed later.

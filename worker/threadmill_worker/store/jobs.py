@@ -19,9 +19,9 @@ from threadmill.settings.pools import pools_of
 from threadmill.settings.settings import Settings
 from threadmill.store import keys, requests
 from threadmill.store.lease import LeaseLost as LeaseLost  # of a job: somebody else has claimed it, or it has ended
-from threadmill.store.packing import pack, pack_job, unpack_result
-from threadmill.store.records import JobRecord, Move, Sender, newer_format
-from threadmill.store.remote_records import KeptThread, LeftoverRecord
+from threadmill.store.records.job import JobRecord, Move, Sender, newer_format
+from threadmill.store.records.packing import pack, pack_job, unpack_result
+from threadmill.store.records.remote import KeptThread, LeftoverRecord
 from threadmill.stored import fault, leave_out
 from threadmill.tracing.spans import TraceContext
 from threadmill_worker.lifecycle.progress import Progress

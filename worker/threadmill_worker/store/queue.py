@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from threadmill_worker.store.workers import WorkerStore
 
 #: Jobs that one script looks at or changes. More would hold Redis for too long.
-AT_ONCE = 15
+AT_ONCE = 6
 
 #: A reply of scripts that dispatch: more flows have to be asked.
 _MORE_FLOWS = 2

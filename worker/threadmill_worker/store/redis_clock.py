@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import structlog
 from redis.asyncio import Redis
 
-from threadmill.store.worker_records import SKEW_LIMIT_S
+from threadmill.store.records.worker import SKEW_LIMIT_S
 
 log = structlog.get_logger(__name__)
 

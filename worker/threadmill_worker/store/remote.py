@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from threadmill.store import keys
-from threadmill.store.remote_records import Applied, KeptThread, LeftoverRecord, Transcript
+from threadmill.store.records.remote import Applied, KeptThread, LeftoverRecord, Transcript
 from threadmill.stored import read
 from threadmill_worker.store.connection import Connection
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from threadmill.job.model import explain
 from threadmill.secrets.redaction import redact
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.surrogates import replace_surrogates
 from threadmill_worker.answer.json_text import TooDeep, parse
 from threadmill_worker.lifecycle.observations import OutputReady, ToolCall

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from threadmill.job.result import JobResult
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill.tracing import spans
 from threadmill.tracing.spans import TraceContext
 

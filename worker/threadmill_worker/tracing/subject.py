@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from threadmill.job.prompt import PromptJob
-from threadmill.settings.endpoint import Endpoint, EndpointKind
+from threadmill.settings.endpoints.endpoint import Endpoint, EndpointKind
 from threadmill_worker.tracing import content
 from threadmill_worker.tracing.http_calls import server_of
 

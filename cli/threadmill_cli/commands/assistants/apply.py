@@ -16,7 +16,7 @@ from threadmill.settings.config_file import CONFIG_NAME
 from threadmill.settings.profile import Profile
 from threadmill.settings.profile_files import read_profiles
 from threadmill.settings.settings import Settings
-from threadmill.store.remote_records import Applied
+from threadmill.store.records.remote import Applied
 from threadmill_cli.app import AsJson, Endpoint, Exit, err, note, write_json, write_line
 from threadmill_cli.extras import worker_code
 from threadmill_cli.rendering.confirm import Yes

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from threadmill.client import Client
-from threadmill.job.timeline import TimelineEntry
+from threadmill.job.events.timeline import TimelineEntry
 from threadmill.job_facts import facts_of
-from threadmill.store.packing import unpack_readable
+from threadmill.store.records.packing import unpack_readable
 from threadmill_cli.app import AsJson, write_json, write_line
 from threadmill_cli.command import examples
 from threadmill_cli.commands.jobs.results import JobId

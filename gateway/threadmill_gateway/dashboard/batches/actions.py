@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from threadmill.names import Name
 from threadmill_gateway.dashboard.page import Acting
-from threadmill_gateway.problems import Problem
+from threadmill_gateway.requests.problems import Problem
 
 router = APIRouter(include_in_schema=False)
 

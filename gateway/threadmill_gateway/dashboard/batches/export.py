@@ -13,10 +13,10 @@ from threadmill.errors import BatchNotFound
 from threadmill.export.formats import csv
 from threadmill.export.formats.table import STANDARD_COLUMNS, Table
 from threadmill.names import Name
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.dashboard.batches.view import name_of
 from threadmill_gateway.dashboard.page import Page
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests.state import Gateway
 
 #: Jobs that are read at a time.
 _AT_ONCE = 200

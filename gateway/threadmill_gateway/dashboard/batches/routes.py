@@ -9,7 +9,7 @@ from threadmill.client import Client
 from threadmill.job.result import FailureKind, JobState
 from threadmill.job_facts import took_s
 from threadmill.names import Name
-from threadmill.store.batch_records import BatchRecord
+from threadmill.store.records.batch import BatchRecord
 from threadmill_gateway.dashboard.batches import actions, export, results
 from threadmill_gateway.dashboard.batches.view import (
     BatchView,

@@ -7,10 +7,10 @@ from typing import Self
 
 from threadmill.job.result import TERMINAL, JobState
 from threadmill.settings.prices import Cost, Prices, cost
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.histogram import Bucket
-from threadmill.store.records import JobRecord
-from threadmill.store.stat_records import BatchStats
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.histogram import Bucket
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.stats import BatchStats
 from threadmill_gateway.dashboard.charts import Chart, Part, bars
 
 #: Bars in the chart of a batch's progress.

@@ -7,11 +7,11 @@ from typing import Any
 
 from threadmill.client import Client
 from threadmill.errors import ThreadNotFound
-from threadmill.job.timeline import Timeline, TimelineKind
+from threadmill.job.events.timeline import Timeline, TimelineKind
 from threadmill.job_facts import facts_of
 from threadmill.secrets.redaction import redact
-from threadmill.store.packing import unpack_readable
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
+from threadmill.store.records.packing import unpack_readable
 from threadmill_gateway.dashboard.conversation import thread_of
 
 #: Facts that are times.

@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from threadmill.errors import BatchNotFound, InvalidCursor
 from threadmill.job.result import TERMINAL, FailureKind, JobState
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.dashboard.conversation import thread_of
 from threadmill_gateway.dashboard.jobs import reading, transcript
 from threadmill_gateway.dashboard.jobs.search import MOST_READ, PAGE, InvalidSearch, Search

@@ -9,7 +9,7 @@ from typing import Any
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart, label
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 
 #: Images that a page may hold: browsers run no script in them.
 _PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*")

@@ -11,7 +11,7 @@ from threadmill.errors import InvalidJob
 from threadmill.job.message import BUILT_IN, UPLOAD
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.settings import Settings
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.dashboard.conversation import thread_of
 
 #: Characters of a name, a number or an id that the form takes. The fields of a job have limits of their own.

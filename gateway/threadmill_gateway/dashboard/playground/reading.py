@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.dashboard.conversation import Conversation, read_conversation, thread_of, upload_names
 from threadmill_gateway.dashboard.playground.form import Choices, Typed
 from threadmill_gateway.dashboard.playground.saved import saved
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests.state import Gateway
 
 
 async def choices_of(gateway: Gateway) -> Choices:

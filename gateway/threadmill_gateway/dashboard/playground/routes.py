@@ -14,9 +14,9 @@ from threadmill_gateway.dashboard.page import Acting, Page
 from threadmill_gateway.dashboard.playground.form import Typed
 from threadmill_gateway.dashboard.playground.reading import choices_of, conversation_of, shown_job
 from threadmill_gateway.dashboard.playground.sending import send
-from threadmill_gateway.problems import Problem
-from threadmill_gateway.stored_files import safe_type
-from threadmill_gateway.uploading import content_of, upload_of
+from threadmill_gateway.files.stored import safe_type
+from threadmill_gateway.files.uploading import content_of, upload_of
+from threadmill_gateway.requests.problems import Problem
 
 #: How often a page looks at its job, in seconds.
 _EVERY_S = 0.3

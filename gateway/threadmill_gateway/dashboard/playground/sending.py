@@ -10,12 +10,12 @@ from starlette.datastructures import FormData, UploadFile
 
 from threadmill.errors import InvalidJob, KeyConflict
 from threadmill.job.prompt import PromptJob
-from threadmill_gateway.callers import Caller
 from threadmill_gateway.dashboard.playground.form import Typed
 from threadmill_gateway.dashboard.session import CSRF_FIELD
-from threadmill_gateway.enqueueing import enqueue
-from threadmill_gateway.state import Gateway
-from threadmill_gateway.uploading import Form, add_upload, delete_upload
+from threadmill_gateway.files.uploading import Form, add_upload, delete_upload
+from threadmill_gateway.requests.callers import Caller
+from threadmill_gateway.requests.enqueueing import enqueue
+from threadmill_gateway.requests.state import Gateway
 
 #: Files that one form may have; a job may have no more.
 _FILES = 20

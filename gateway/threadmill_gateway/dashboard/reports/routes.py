@@ -11,7 +11,7 @@ from threadmill.names import printable
 from threadmill_gateway.dashboard.page import Page
 from threadmill_gateway.dashboard.reports.calendar import Month
 from threadmill_gateway.dashboard.reports.reading import batches_of, month_of, night_of, overviews, shown_state
-from threadmill_gateway.report_files import definition_of, file_names, file_reply
+from threadmill_gateway.files.reports import definition_of, file_names, file_reply
 
 #: How often a page that is open reads its report again, in seconds.
 _EVERY_S = 5.0

@@ -5,11 +5,11 @@ from dataclasses import dataclass, fields
 
 from threadmill.job.result import ModelUsage, Usage, add_up
 from threadmill.settings.prices import Cost, Prices, cost
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.overview import Overview
-from threadmill.store.pool_records import PoolRecord
-from threadmill.store.stat_records import HourStats
-from threadmill.store.worker_records import SKEW_LIMIT_S, FailingEndpoint, Worker, merge_failing_endpoints
+from threadmill.store.fleet.overview import Overview
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.pool import PoolRecord
+from threadmill.store.records.stats import HourStats
+from threadmill.store.records.worker import SKEW_LIMIT_S, FailingEndpoint, Worker, merge_failing_endpoints
 
 
 @dataclass(frozen=True)

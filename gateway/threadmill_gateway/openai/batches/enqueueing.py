@@ -14,10 +14,10 @@ from threadmill.async_client import AsyncClient
 from threadmill.errors import BatchNotFound, InvalidJob, SettingsError, ThreadmillError, UploadNotFound
 from threadmill.job.file_batch import UNFINISHED, FileBatch, FileBatchPhase, KeptFileBatch, LineError
 from threadmill.upload_files import UploadFiles
+from threadmill_gateway.files.uploading import opened
 from threadmill_gateway.openai.batches.file import check_lines, enqueue_lines, next_lines
 from threadmill_gateway.openai.batches.lines import LINES
 from threadmill_gateway.openai.errors import ApiError
-from threadmill_gateway.uploading import opened
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 from threadmill.errors import UploadNotFound
 from threadmill.job.upload import Upload
 from threadmill.upload_files import UploadFiles
-from threadmill_gateway.callers import Enqueuer, Reader
-from threadmill_gateway.openai.batches.output import output_content, output_file, output_size
-from threadmill_gateway.openai.errors import ApiError, invalid, missing, not_found
-from threadmill_gateway.openai.replies import documented, page
-from threadmill_gateway.state import Gateway, Served
-from threadmill_gateway.uploading import (
+from threadmill_gateway.files.uploading import (
     add_upload,
     content_of,
     delete_upload,
@@ -26,6 +21,11 @@ from threadmill_gateway.uploading import (
     form_of,
     upload_of,
 )
+from threadmill_gateway.openai.batches.output import output_content, output_file, output_size
+from threadmill_gateway.openai.errors import ApiError, invalid, missing, not_found
+from threadmill_gateway.openai.replies import documented, page
+from threadmill_gateway.requests.callers import Enqueuer, Reader
+from threadmill_gateway.requests.state import Gateway, Served
 
 router = APIRouter(prefix="/v1/files", tags=["OpenAI"])
 

@@ -7,8 +7,8 @@ from typing import Any
 from threadmill.job.file_batch import FileBatch, FileBatchPhase, FileBatchState, KeptFileBatch
 from threadmill.job.result import FailureKind, JobResult, JobState
 from threadmill.settings.settings import Settings
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.records import JobRecord
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.batches.lines import CHAT, custom_id_of
 from threadmill_gateway.openai.chat.object import completion_object, failure_of
 from threadmill_gateway.openai.model_names import name_of

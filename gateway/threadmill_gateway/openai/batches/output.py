@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from threadmill.errors import BatchNotFound
 from threadmill.job.file_batch import FileBatch, KeptFileBatch
-from threadmill.store.batch_records import BatchRecord
-from threadmill_gateway.callers import Caller
+from threadmill.store.records.batch import BatchRecord
 from threadmill_gateway.openai.batches.object import ENDED, OUTPUT, batch_of_file, line_of, status_of
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests.callers import Caller
+from threadmill_gateway.requests.state import Gateway
 
 #: Jobs that are in memory at a time.
 _AT_ONCE = 100

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from threadmill.errors import UploadNotFound
 from threadmill.job.file_batch import FileBatch, KeptFileBatch, new_file_batch_id
 from threadmill.job.model import Metadata
-from threadmill_gateway.callers import Caller, Enqueuer, Reader
+from threadmill_gateway.files.uploading import upload_of
 from threadmill_gateway.openai.batches.enqueueing import BatchEnqueueing
 from threadmill_gateway.openai.batches.lines import ROUTES
 from threadmill_gateway.openai.batches.object import ENDED, batch_object, status_of
@@ -21,8 +21,8 @@ from threadmill_gateway.openai.batches.output import batch_of, jobs_of
 from threadmill_gateway.openai.errors import ApiError, invalid, missing, not_found
 from threadmill_gateway.openai.fields import Fields
 from threadmill_gateway.openai.replies import documented, page
-from threadmill_gateway.state import Gateway, Served
-from threadmill_gateway.uploading import upload_of
+from threadmill_gateway.requests.callers import Caller, Enqueuer, Reader
+from threadmill_gateway.requests.state import Gateway, Served
 
 router = APIRouter(prefix="/v1/batches", tags=["OpenAI"])
 

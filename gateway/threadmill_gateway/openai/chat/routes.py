@@ -9,15 +9,15 @@ from fastapi import APIRouter, Body, Request, Response
 from starlette.responses import JSONResponse
 
 from threadmill.job.result import JobResult
-from threadmill.store.records import JobRecord
-from threadmill_gateway.callers import Caller, Enqueuer, record_of
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.chat.object import Chunks, completion_object
 from threadmill_gateway.openai.chat.request import PARAMS, read_request
 from threadmill_gateway.openai.model_names import name_of
 from threadmill_gateway.openai.replies import documented
 from threadmill_gateway.openai.streams import DONE, frame
 from threadmill_gateway.openai.work import CancelOnDisconnect, IdempotencyKey, ended, enqueue, followed
-from threadmill_gateway.state import Gateway, Served
+from threadmill_gateway.requests.callers import Caller, Enqueuer, record_of
+from threadmill_gateway.requests.state import Gateway, Served
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["OpenAI"])
 

@@ -3,11 +3,11 @@
 from threadmill.errors import JobNotFound, ThreadNotFound
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import TERMINAL
-from threadmill.store.records import JobRecord
-from threadmill_gateway.callers import Caller, record_of
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.identifiers import RESPONSE, id_of, job_of
-from threadmill_gateway.state import Gateway
+from threadmill_gateway.requests.callers import Caller, record_of
+from threadmill_gateway.requests.state import Gateway
 
 PARAM = "previous_response_id"
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.identifiers import MESSAGE, id_of
 
 

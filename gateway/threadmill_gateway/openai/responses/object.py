@@ -6,7 +6,7 @@ from typing import Any
 
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import FailureKind, JobResult, JobState, Usage
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.answer import annotations, answer_text, is_filtered, is_incomplete, is_refusal, reported
 from threadmill_gateway.openai.identifiers import MESSAGE, RESPONSE, id_of
 from threadmill_gateway.openai.job_fields import tier_shown

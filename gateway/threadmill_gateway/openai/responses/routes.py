@@ -10,8 +10,7 @@ from starlette.responses import JSONResponse
 
 from threadmill.errors import JobNotEnded, JobNotFound, ThreadInUse, ThreadNotFound, WaitTimeout
 from threadmill.job.result import TERMINAL
-from threadmill.store.records import JobRecord
-from threadmill_gateway.callers import Caller, Enqueuer, Reader, record_of
+from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.errors import ApiError, invalid, not_found
 from threadmill_gateway.openai.identifiers import RESPONSE, job_of
 from threadmill_gateway.openai.model_names import name_of
@@ -23,7 +22,8 @@ from threadmill_gateway.openai.responses.object import Shown, deleted_object, re
 from threadmill_gateway.openai.responses.request import PARAMS, read_request
 from threadmill_gateway.openai.streams import frame
 from threadmill_gateway.openai.work import CancelOnDisconnect, IdempotencyKey, ended, enqueue, followed
-from threadmill_gateway.state import Gateway, Served
+from threadmill_gateway.requests.callers import Caller, Enqueuer, Reader, record_of
+from threadmill_gateway.requests.state import Gateway, Served
 
 #: How long a cancellation waits for the end of the job, in seconds.
 _CANCEL_S = 10

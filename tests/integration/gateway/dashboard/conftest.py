@@ -7,7 +7,7 @@ import pytest
 from tests.pages import Browser
 
 from threadmill import Client
-from threadmill_gateway import key_ring
+from threadmill_gateway.requests import key_ring
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tests.pages import text_of
 
 from threadmill.job.callback import Callback
 from threadmill.job.result import JobState
-from threadmill.store.callback_records import DeliveryState
+from threadmill.store.records.callback import DeliveryState
 from threadmill_gateway.dashboard.language import catalogue
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobState
 from threadmill.job_facts import summarise
-from threadmill.store.records import JobRecord
+from threadmill.store.records.job import JobRecord
 from threadmill_cli import app
 from threadmill_cli.commands import submit
 from threadmill_cli.commands.batch import run as batch

@@ -12,8 +12,8 @@ from threadmill.batch.progress import BatchProgress
 from threadmill.batch.spending import Spending
 from threadmill.job.result import Failure, ModelUsage, Usage
 from threadmill.settings.prices import Prices
-from threadmill.store.pool_records import PoolRecord
-from threadmill.store.worker_records import FailingEndpoint, merge_failing_endpoints
+from threadmill.store.records.pool import PoolRecord
+from threadmill.store.records.worker import FailingEndpoint, merge_failing_endpoints
 from threadmill_cli.rendering import progress
 
 

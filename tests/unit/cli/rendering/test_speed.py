@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from threadmill import JobState
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.stat_records import BatchStats
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.stats import BatchStats
 from threadmill_cli.rendering.speed import speed_lines
 
 NOW = datetime(2026, 11, 28, 6, 30, tzinfo=UTC)

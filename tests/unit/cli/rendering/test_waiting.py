@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-from threadmill.store.pool_records import PoolRecord
-from threadmill.store.worker_records import FailingEndpoint, Worker
+from threadmill.store.records.pool import PoolRecord
+from threadmill.store.records.worker import FailingEndpoint, Worker
 from threadmill_cli.rendering.waiting import EndpointNotices, show_waits
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadmill.job.result import Usage
-from threadmill.settings.run_limits import RunLimits
+from threadmill.settings.endpoints.run_limits import RunLimits
 from threadmill_worker.drivers.assistants.message_order import answers_of
 from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run
-from threadmill_worker.drivers.json import NotTheApi, parse_id, parse_object
+from threadmill_worker.drivers.replies.json import NotTheApi, parse_id, parse_object
 from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.lifecycle.actions import PollRun
 from threadmill_worker.lifecycle.observations import ToolCall

@@ -11,12 +11,12 @@ from tests.answering import client_of
 from threadmill import PromptJob
 from threadmill.job.result import FailureKind
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.capabilities import Capabilities
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill_worker.drivers.base.capabilities import Capabilities
+from threadmill_worker.drivers.base.connection import Connection
 from threadmill_worker.drivers.chat.driver import ChatDriver
 from threadmill_worker.drivers.chat.remote_objects import ChatObjects
-from threadmill_worker.drivers.connection import Connection
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.drivers.streaming import pacing
 from threadmill_worker.drivers.streaming.stream import StreamSlots
 from threadmill_worker.lifecycle.actions import (
@@ -43,7 +43,7 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.progress import CurrentRun, Features, Intent, PendingRequest, Progress
 from threadmill_worker.lifecycle.replace import replace
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 PROGRESS = Progress(deadline_at=0, messages=1, thread_id="", pending=PendingRequest(7.0))
 TOOL = {"type": "function", "function": {"name": "weigh"}}

@@ -6,7 +6,7 @@ import pytest
 
 from threadmill.job.result import Usage
 from threadmill_worker.drivers.chat.replies import parse_completion
-from threadmill_worker.drivers.json import NotTheApi
+from threadmill_worker.drivers.replies.json import NotTheApi
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
 
 

@@ -9,12 +9,12 @@ from pydantic import TypeAdapter
 
 from threadmill import PromptJob
 from threadmill.errors import InvalidJob
-from threadmill.settings.endpoint import Endpoint
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.profile import Profile
-from threadmill.store.remote_records import KeptThread, Transcript
+from threadmill.store.records.remote import KeptThread, Transcript
 from threadmill_worker.drivers.chat.optional_fields import refused_field
 from threadmill_worker.drivers.chat.requests import Requests, round_name
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
 from threadmill_worker.lifecycle.progress import CurrentRun, Features, Progress
 from threadmill_worker.lifecycle.server_errors import ServerError

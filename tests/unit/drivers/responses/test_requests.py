@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from threadmill import PromptJob
 from threadmill.errors import InvalidJob
-from threadmill_worker.drivers.job_spec import JobSpec
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.drivers.responses.requests import Requests
 from threadmill_worker.files.attachments import Attachments
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from tests.answering import Content
 
 from threadmill.secrets.redaction import REDACTOR
-from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.api import Api
+from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
-from threadmill_worker.drivers.http import Post, Raw
-from threadmill_worker.drivers.json import NotTheApi
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.http.calls import Post, Raw
+from threadmill_worker.drivers.replies.json import NotTheApi
 from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.streaming import pacing
 from threadmill_worker.drivers.streaming.events import name_of
 from threadmill_worker.drivers.streaming.sse import Frame
 from threadmill_worker.drivers.streaming.stream import RARELY_S, EventStream, StreamSlots
 from threadmill_worker.lifecycle.observations import RunObservation
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 MESSAGE = {
     "id": "msg_1",

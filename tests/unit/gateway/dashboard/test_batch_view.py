@@ -7,9 +7,9 @@ import pytest
 from threadmill import JobRecord, JobState, PromptJob
 from threadmill.job_facts import took_s
 from threadmill.settings.prices import Prices
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.histogram import Bucket
-from threadmill.store.stat_records import BatchStats
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.histogram import Bucket
+from threadmill.store.records.stats import BatchStats
 from threadmill_gateway.dashboard.batches.view import (
     BatchView,
     duration_chart,

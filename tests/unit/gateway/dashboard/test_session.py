@@ -3,9 +3,9 @@
 import pytest
 from starlette.requests import Request
 
-from threadmill_gateway.callers import Caller
 from threadmill_gateway.dashboard.session import Session, check_form, check_origin
-from threadmill_gateway.problems import Problem
+from threadmill_gateway.requests.callers import Caller
+from threadmill_gateway.requests.problems import Problem
 
 
 def request(**headers: str) -> Request:

@@ -6,11 +6,11 @@ import pytest
 
 from threadmill.job.result import JobState, ModelUsage, Usage
 from threadmill.settings.prices import Prices
-from threadmill.store.batch_records import BatchRecord
-from threadmill.store.overview import Overview
-from threadmill.store.pool_records import PoolRecord
-from threadmill.store.stat_records import HourStats
-from threadmill.store.worker_records import FailingEndpoint, Worker
+from threadmill.store.fleet.overview import Overview
+from threadmill.store.records.batch import BatchRecord
+from threadmill.store.records.pool import PoolRecord
+from threadmill.store.records.stats import HourStats
+from threadmill.store.records.worker import FailingEndpoint, Worker
 from threadmill_gateway.dashboard.tonight.lines import alerts, batch_lines, pool_lines, spent
 
 NOW = datetime(2026, 11, 29, 2, tzinfo=UTC)

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from threadmill.errors import ThreadmillError
 from threadmill_worker.admin.discovery.findings import said
-from threadmill_worker.drivers.exchange import Cause, Reply, Unreached
-from threadmill_worker.drivers.paths import UNAUTHORISED
+from threadmill_worker.drivers.http.exchange import Cause, Reply, Unreached
+from threadmill_worker.drivers.replies.paths import UNAUTHORISED
 
 #: Paths of the APIs, which users copy together with the base URL.
 _API_PATH = re.compile(r"/(?:chat/completions|completions|responses|models|threads|assistants|embeddings)/?$")

@@ -5,8 +5,8 @@ from typing import Any
 
 from threadmill_worker.admin.discovery import replies
 from threadmill_worker.admin.discovery.findings import Finding, said
-from threadmill_worker.drivers.exchange import Cause, Reply, Unreached, exchange
-from threadmill_worker.drivers.http import Http
+from threadmill_worker.drivers.http.calls import Http
+from threadmill_worker.drivers.http.exchange import Cause, Reply, Unreached, exchange
 
 
 class Asker:

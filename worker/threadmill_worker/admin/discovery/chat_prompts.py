@@ -6,7 +6,7 @@ from typing import Any
 from threadmill_worker.admin.discovery import prompts, replies
 from threadmill_worker.admin.discovery.asking import Asker, ask_feature, stream_said
 from threadmill_worker.admin.discovery.findings import said
-from threadmill_worker.drivers.exchange import Reply, Unreached
+from threadmill_worker.drivers.http.exchange import Reply, Unreached
 
 _PATH = "/chat/completions"
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from threadmill.settings.endpoint import Endpoint, EndpointKind, Wire
+from threadmill.settings.endpoints.endpoint import Endpoint, EndpointKind, Wire
 from threadmill_worker.admin.discovery.addresses import base_urls, unreached, useless
 from threadmill_worker.admin.discovery.asking import Asker
 from threadmill_worker.admin.discovery.chat_prompts import ask_chat
 from threadmill_worker.admin.discovery.findings import Discovery, Finding, usual_model
 from threadmill_worker.admin.discovery.free_requests import find_apis, find_lists, find_models
 from threadmill_worker.admin.discovery.responses_prompts import ask_background, ask_responses
-from threadmill_worker.drivers.client import connect
-from threadmill_worker.drivers.exchange import Unreached
+from threadmill_worker.drivers.http.client import connect
+from threadmill_worker.drivers.http.exchange import Unreached
 
 Found = Callable[[Finding], None]
 
@@ -49,14 +49,14 @@ async def discover_url(
 async def discover_endpoint(
     endpoint: Endpoint, variable: str | None, *, prompts: bool, limit_s: float, found: Found
 ) -> Discovery:
-    """Returns what the server of an endpoint offers on the API that the settings name. Raises ServerUnusable.
+    """Returns what the server of an endpoint offers on the API of its settings, which `probe` has found there.
 
-    `variable`: holds the key; None: the first of the endpoint's.
+    `variable`: holds the key; None: the first of the endpoint's. Raises ServerUnusable.
     """
     client = connect(endpoint, variable)
     asker = Asker(client.http, limit_s, found)
     try:
-        apis, _ = await find_apis(asker)
+        apis, _ = await find_apis(asker, endpoint.wire)
         return await _explored(asker, endpoint.base_url, apis, endpoint.model, prompts=prompts, wire=endpoint.wire)
     except Unreached as error:
         raise unreached(endpoint.base_url, error) from None

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from threadmill.settings.endpoint import Wire
-from threadmill.settings.supports import Supports
-from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.drivers.exchange import Reply
+from threadmill.settings.endpoints.endpoint import Wire
+from threadmill.settings.endpoints.supports import Supports
+from threadmill_worker.drivers.http.exchange import Reply
+from threadmill_worker.drivers.replies.error_bodies import read_error
 
 #: What is found out besides the fields of Supports, and what it is.
 FEATURES = {

@@ -7,8 +7,8 @@ from typing import Any
 from threadmill_worker.admin.discovery import prompts, replies
 from threadmill_worker.admin.discovery.asking import Asker, ask_feature, stream_said
 from threadmill_worker.admin.discovery.findings import said
-from threadmill_worker.drivers.exchange import Reply, Unreached
-from threadmill_worker.drivers.paths import object_in
+from threadmill_worker.drivers.http.exchange import Reply, Unreached
+from threadmill_worker.drivers.replies.paths import object_in
 from threadmill_worker.lifecycle.observations import ENDED
 
 _PATH = "/responses"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from threadmill.names import printable
-from threadmill.settings.endpoint import Endpoint, EndpointKind
-from threadmill.settings.supports import Supports
+from threadmill.settings.endpoints.endpoint import Endpoint, EndpointKind
+from threadmill.settings.endpoints.supports import Supports
 from threadmill_worker.admin.discovery.findings import Discovery, Finding
 
 #: Column of the comments.

@@ -1,1 +1,1 @@
-"""The Assistants API. Imports streaming/ and the modules that all APIs share."""
+"""The Assistants API. Imports base/ and the rooms that all APIs share."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from threadmill.settings.profile import Profile
-from threadmill_worker.drivers.tags import without_tag
+from threadmill_worker.drivers.requests.tags import without_tag
 
 #: Every field with its default. Null and the empty text count as the default.
 DEFAULTS: dict[str, Any] = {

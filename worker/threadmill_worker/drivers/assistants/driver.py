@@ -6,20 +6,20 @@ from typing import Any, assert_never
 
 import openai
 
-from threadmill_worker.drivers.api import Reply
 from threadmill_worker.drivers.assistants.events import ASSISTANTS
 from threadmill_worker.drivers.assistants.message_order import answers_of
 from threadmill_worker.drivers.assistants.remote_objects import AssistantsObjects
 from threadmill_worker.drivers.assistants.replies import blocks_of, parse_run, parse_step, store_of
 from threadmill_worker.drivers.assistants.requests import Requests
-from threadmill_worker.drivers.connection import Connection
-from threadmill_worker.drivers.driver import ThreadState
-from threadmill_worker.drivers.http import Post
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.json import NotTheApi, parse_id
-from threadmill_worker.drivers.notes import current_time_note
-from threadmill_worker.drivers.polled_driver import PolledDriver
-from threadmill_worker.drivers.tags import is_tagged
+from threadmill_worker.drivers.base.connection import Connection
+from threadmill_worker.drivers.base.driver import ThreadState
+from threadmill_worker.drivers.base.polled_driver import PolledDriver
+from threadmill_worker.drivers.http.api import Reply
+from threadmill_worker.drivers.http.calls import Post
+from threadmill_worker.drivers.replies.json import NotTheApi, parse_id
+from threadmill_worker.drivers.requests.job_spec import JobSpec
+from threadmill_worker.drivers.requests.notes import current_time_note
+from threadmill_worker.drivers.requests.tags import is_tagged
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
@@ -49,7 +49,7 @@ from threadmill_worker.lifecycle.observations import (
     Untraceable,
 )
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 #: Passages that a search found are included only on request.
 _WITH_PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"

@@ -4,7 +4,7 @@ Source: AssistantStreamEvent of the API reference.
 """
 
 from threadmill_worker.drivers.assistants.replies import parse_delta, text_in
-from threadmill_worker.drivers.json import parse_id
+from threadmill_worker.drivers.replies.json import parse_id
 from threadmill_worker.drivers.streaming.events import Events
 from threadmill_worker.lifecycle.observations import ENDED
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import chain, groupby, pairwise, zip_longest
 from typing import Any
 
-from threadmill_worker.drivers.json import as_number
-from threadmill_worker.drivers.tags import tag_of
+from threadmill_worker.drivers.replies.json import as_number
+from threadmill_worker.drivers.requests.tags import tag_of
 
 Message = dict[str, Any]
 

@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_chain, wait_fixed
 
-from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
-from threadmill_worker.drivers.json import parse_id
-from threadmill_worker.drivers.tags import is_tagged, tag
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.replies.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.replies.json import parse_id
+from threadmill_worker.drivers.requests.tags import is_tagged, tag
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Rejected, Unknown, Unusable
 
 #: The waits between the tries of a call, in seconds.

@@ -6,10 +6,10 @@ from typing import Any
 import openai
 
 from threadmill.job.result import FailureKind
-from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
-from threadmill_worker.drivers.json import parse_id
+from threadmill_worker.drivers.base.remote_objects import RemoteObjects
 from threadmill_worker.drivers.probe import with_spoken_api
-from threadmill_worker.drivers.remote_objects import RemoteObjects
+from threadmill_worker.drivers.replies.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.replies.json import parse_id
 from threadmill_worker.lifecycle.observations import Observation, Rejected
 from threadmill_worker.lifecycle.progress import Leftover
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from threadmill.job.result import Usage
 from threadmill_worker.answer.annotations import text_of
-from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id, took_s
+from threadmill_worker.drivers.replies.error_bodies import error_in
+from threadmill_worker.drivers.replies.json import as_dict, as_number, as_word, own_tools, parse_id, took_s
 from threadmill_worker.lifecycle.observations import RunObservation, ToolCall
 
 

@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.notes import schema_error_note
-from threadmill_worker.drivers.tags import tag
+from threadmill_worker.drivers.requests.job_spec import JobSpec
+from threadmill_worker.drivers.requests.notes import schema_error_note
+from threadmill_worker.drivers.requests.tags import tag
 from threadmill_worker.lifecycle.progress import Progress
 
 

@@ -1,1 +1,1 @@
-"""Chat Completions. Imports streaming/ and the modules that all APIs share."""
+"""Chat Completions. Imports base/ and the rooms that all APIs share."""

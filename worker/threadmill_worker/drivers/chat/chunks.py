@@ -8,7 +8,7 @@ from typing import Any
 
 from threadmill_worker.answer.json_text import parse
 from threadmill_worker.drivers.chat.thinking import Visible
-from threadmill_worker.drivers.json import as_dict
+from threadmill_worker.drivers.replies.json import as_dict
 
 #: Fields of a message that arrive in pieces.
 _TEXTS = ("content", "refusal", "reasoning_content", "reasoning")

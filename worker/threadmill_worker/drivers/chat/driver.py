@@ -10,23 +10,23 @@ from typing import Any
 import openai
 import structlog
 
-from threadmill_worker.drivers.api import Reply
+from threadmill_worker.drivers.base.connection import Connection
+from threadmill_worker.drivers.base.driver import ThreadState
+from threadmill_worker.drivers.base.wire_driver import WireDriver
 from threadmill_worker.drivers.chat.optional_fields import REFUSING, refused_field
 from threadmill_worker.drivers.chat.remote_objects import ChatObjects
 from threadmill_worker.drivers.chat.replies import parse_completion
 from threadmill_worker.drivers.chat.requests import Requests, round_name
 from threadmill_worker.drivers.chat.stream import read_stream
-from threadmill_worker.drivers.connection import Connection
-from threadmill_worker.drivers.driver import ThreadState
-from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.drivers.errors import Target, call_error_of
-from threadmill_worker.drivers.http import Post
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.json import NotTheApi
-from threadmill_worker.drivers.notes import current_time_note
-from threadmill_worker.drivers.tags import run_name
-from threadmill_worker.drivers.tiers import in_lane
-from threadmill_worker.drivers.wire_driver import WireDriver
+from threadmill_worker.drivers.http.api import Reply
+from threadmill_worker.drivers.http.calls import Post
+from threadmill_worker.drivers.replies.error_bodies import read_error
+from threadmill_worker.drivers.replies.errors import Target, call_error_of
+from threadmill_worker.drivers.replies.json import NotTheApi
+from threadmill_worker.drivers.requests.job_spec import JobSpec
+from threadmill_worker.drivers.requests.notes import current_time_note
+from threadmill_worker.drivers.requests.tags import run_name
+from threadmill_worker.drivers.requests.tiers import in_lane
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     CreateThread,
@@ -51,7 +51,7 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.replace import replace
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 log = structlog.get_logger(__name__)
 

@@ -1,8 +1,8 @@
 """Checks servers of Chat Completions. They keep no objects of jobs, except files of the Batch API."""
 
-from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.base.remote_objects import RemoteObjects
 from threadmill_worker.drivers.probe import probe_chat, with_spoken_api
-from threadmill_worker.drivers.remote_objects import RemoteObjects
+from threadmill_worker.drivers.replies.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.lifecycle.observations import Observation, Rejected
 
 

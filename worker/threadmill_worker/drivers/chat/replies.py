@@ -9,8 +9,8 @@ from typing import Any
 
 from threadmill.job.result import Usage
 from threadmill_worker.drivers.chat.thinking import split_thinking
-from threadmill_worker.drivers.error_bodies import error_in
-from threadmill_worker.drivers.json import NotTheApi, as_dict, as_number, as_word
+from threadmill_worker.drivers.replies.error_bodies import error_in
+from threadmill_worker.drivers.replies.json import NotTheApi, as_dict, as_number, as_word
 from threadmill_worker.lifecycle.observations import AnswerRead, RunObservation, ToolCall
 
 #: Reasons why an answer ends too early, and their names on other APIs. `model_length` is Mistral's (mistralai/client-

@@ -7,16 +7,16 @@ from typing import Any
 
 from threadmill.errors import InvalidJob
 from threadmill.job.message import ImageFilePart, ImagePart, Message, TextPart
-from threadmill.settings.endpoint import Endpoint
-from threadmill.store.remote_records import Transcript
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill.store.records.remote import Transcript
+from threadmill_worker.drivers.base.connection import Connection
+from threadmill_worker.drivers.base.driver import ThreadState
 from threadmill_worker.drivers.chat.optional_fields import TOKEN_LIMITS
 from threadmill_worker.drivers.chat.replies import assistant_message
-from threadmill_worker.drivers.connection import Connection
-from threadmill_worker.drivers.driver import ThreadState
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.notes import current_time_note, with_notes
-from threadmill_worker.drivers.tags import run_name
-from threadmill_worker.drivers.tiers import fields_of
+from threadmill_worker.drivers.requests.job_spec import JobSpec
+from threadmill_worker.drivers.requests.notes import current_time_note, with_notes
+from threadmill_worker.drivers.requests.tags import run_name
+from threadmill_worker.drivers.requests.tiers import fields_of
 from threadmill_worker.lifecycle.progress import CurrentRun, Progress
 
 

@@ -1,1 +1,1 @@
-"""The Responses API. Imports streaming/ and the modules that all APIs share."""
+"""The Responses API. Imports base/ and the rooms that all APIs share."""

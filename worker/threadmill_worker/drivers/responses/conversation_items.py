@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from threadmill_worker.drivers.api import Api
+from threadmill_worker.drivers.http.api import Api
 from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.lifecycle.observations import RunObservation
 

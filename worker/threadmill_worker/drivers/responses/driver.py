@@ -6,15 +6,17 @@ from typing import Any, assert_never
 
 import openai
 
-from threadmill_worker.drivers.capabilities import refuses_background
-from threadmill_worker.drivers.connection import Connection
-from threadmill_worker.drivers.driver import ThreadState
-from threadmill_worker.drivers.errors import NO_PATH, Target, call_error_of, is_conversation_locked
-from threadmill_worker.drivers.http import Post
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.json import NotTheApi, parse_id
-from threadmill_worker.drivers.notes import current_time_note
-from threadmill_worker.drivers.polled_driver import PolledDriver
+from threadmill_worker.drivers.base.capabilities import refuses_background
+from threadmill_worker.drivers.base.connection import Connection
+from threadmill_worker.drivers.base.driver import ThreadState
+from threadmill_worker.drivers.base.polled_driver import PolledDriver
+from threadmill_worker.drivers.http.calls import Post
+from threadmill_worker.drivers.replies.errors import NO_PATH, Target, call_error_of, is_conversation_locked
+from threadmill_worker.drivers.replies.json import NotTheApi, parse_id
+from threadmill_worker.drivers.requests.job_spec import JobSpec
+from threadmill_worker.drivers.requests.notes import current_time_note
+from threadmill_worker.drivers.requests.tags import is_tagged, key_of, run_name, tag
+from threadmill_worker.drivers.requests.tiers import in_lane, no_background
 from threadmill_worker.drivers.responses.conversation_items import ConversationItems, is_in_conversation, parse_items
 from threadmill_worker.drivers.responses.events import RESPONSES
 from threadmill_worker.drivers.responses.lost_replies import LostReplies
@@ -30,8 +32,6 @@ from threadmill_worker.drivers.responses.replies import (
 from threadmill_worker.drivers.responses.requests import STEP_DETAILS, Requests, round_names
 from threadmill_worker.drivers.responses.thread_kinds import find_kind
 from threadmill_worker.drivers.streaming.stream import Silent
-from threadmill_worker.drivers.tags import is_tagged, key_of, run_name, tag
-from threadmill_worker.drivers.tiers import in_lane, no_background
 from threadmill_worker.lifecycle.actions import (
     AddMessage,
     AttachStore,
@@ -66,9 +66,9 @@ from threadmill_worker.lifecycle.observations import (
     Unlocked,
 )
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.lifecycle.recovery.context import lacks_context
 from threadmill_worker.lifecycle.replace import replace
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.lifecycle.steps.recovery.context import lacks_context
+from threadmill_worker.live.buffer import EventBuffer
 
 
 class ResponsesDriver(PolledDriver):

@@ -6,7 +6,7 @@ Source: ResponseStreamEvent of the API reference.
 import json
 
 from threadmill_worker.answer.annotations import text_of
-from threadmill_worker.drivers.json import as_dict, parse_id
+from threadmill_worker.drivers.replies.json import as_dict, parse_id
 from threadmill_worker.drivers.responses.replies import blocks_of
 from threadmill_worker.drivers.streaming.events import Events, Object
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from threadmill_worker.drivers.api import MOST_ENTRIES, Api
-from threadmill_worker.drivers.job_spec import JobSpec
-from threadmill_worker.drivers.json import UnusableReply
+from threadmill_worker.drivers.http.api import MOST_ENTRIES, Api
+from threadmill_worker.drivers.replies.json import UnusableReply
+from threadmill_worker.drivers.requests.job_spec import JobSpec
+from threadmill_worker.drivers.requests.tags import is_tagged, run_name
 from threadmill_worker.drivers.responses.conversation_items import ConversationItems, parse_items
 from threadmill_worker.drivers.responses.replies import parse_response
 from threadmill_worker.drivers.responses.requests import Requests, round_name
-from threadmill_worker.drivers.tags import is_tagged, run_name
 from threadmill_worker.lifecycle.actions import RemoteAction, StartRun, SubmitOutputs
 from threadmill_worker.lifecycle.observations import NothingFound, NotSent, Observation, Unresolved, Untraceable
 from threadmill_worker.lifecycle.progress import Progress

@@ -4,9 +4,9 @@ from contextlib import suppress
 
 import openai
 
-from threadmill_worker.drivers.errors import CALL_ERRORS, Target, call_error_of
+from threadmill_worker.drivers.base.remote_objects import RemoteObjects
 from threadmill_worker.drivers.probe import probe_responses, with_spoken_api
-from threadmill_worker.drivers.remote_objects import RemoteObjects
+from threadmill_worker.drivers.replies.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.lifecycle.observations import Observation, Rejected
 
 

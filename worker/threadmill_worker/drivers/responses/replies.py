@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from threadmill.job.result import Usage
-from threadmill_worker.drivers.error_bodies import error_in
 from threadmill_worker.drivers.files import IN_CONTAINER
-from threadmill_worker.drivers.json import as_dict, as_number, as_word, own_tools, parse_id, took_s
+from threadmill_worker.drivers.replies.error_bodies import error_in
+from threadmill_worker.drivers.replies.json import as_dict, as_number, as_word, own_tools, parse_id, took_s
 from threadmill_worker.lifecycle.observations import ANSWERED, ENDED, AnswerRead, RunObservation, ToolCall
 
 #: The kind of leftover of a response.

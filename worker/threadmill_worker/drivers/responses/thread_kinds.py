@@ -2,9 +2,9 @@
 
 import openai
 
-from threadmill.store.remote_records import ThreadKind
-from threadmill_worker.drivers.api import Api
-from threadmill_worker.drivers.errors import CALL_ERRORS, NO_PATH, Target, call_error_of
+from threadmill.store.records.remote import ThreadKind
+from threadmill_worker.drivers.http.api import Api
+from threadmill_worker.drivers.replies.errors import CALL_ERRORS, NO_PATH, Target, call_error_of
 from threadmill_worker.lifecycle.observations import CallError, Gone, NotSent, Unknown
 
 #: Statuses for an object or a path that the server does not have.

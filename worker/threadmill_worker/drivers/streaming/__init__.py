@@ -1,1 +1,1 @@
-"""Reads the event streams of runs. assistants/ and responses/ import it, and define the meaning of their events."""
+"""Reads the event streams of runs. For base/ and the APIs, which say what events mean; imports http/ and replies/."""

@@ -16,16 +16,16 @@ import openai
 import structlog
 
 from threadmill.secrets.redaction import redact
-from threadmill.settings.endpoint import Endpoint
-from threadmill_worker.drivers.api import Api, Reply
-from threadmill_worker.drivers.error_bodies import read_error
-from threadmill_worker.drivers.http import Post, read_body
-from threadmill_worker.drivers.json import NotTheApi, parse_object
+from threadmill.settings.endpoints.endpoint import Endpoint
+from threadmill_worker.drivers.http.api import Api, Reply
+from threadmill_worker.drivers.http.calls import Post, read_body
+from threadmill_worker.drivers.replies.error_bodies import read_error
+from threadmill_worker.drivers.replies.json import NotTheApi, parse_object
 from threadmill_worker.drivers.streaming.events import Events, name_of
 from threadmill_worker.drivers.streaming.pacing import pause_after, read_to_end
 from threadmill_worker.drivers.streaming.sse import Frame, Frames
 from threadmill_worker.lifecycle.observations import RunObservation
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ local passes = {}
 
 local PRIORITIES = {'interrupted', 'high', 'normal', 'low'}
 
-local JOBS_AT_ONCE = 5  -- that one script dispatches
+local JOBS_AT_ONCE = 3  -- that one script dispatches
 
 local REFUSALS_AT_ONCE = 8  -- that one script gets; the next one continues after these flows
 

@@ -1,4 +1,4 @@
--- Numbers of jobs that ended: of all jobs in each hour, and of each batch. store/stat_records.py names the fields.
+-- Numbers of jobs that ended: of all jobs in each hour, and of each batch. store/records/stats.py names the fields.
 -- include: clock
 local stats = {}
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from threadmill.job.file_batch import FileBatch, FileBatchPhase, FileBatchState, KeptFileBatch
-from threadmill.store.batch_records import BatchRecord
+from threadmill.store.records.batch import BatchRecord
 from threadmill_gateway.openai.batches.object import (
     ERRORS,
     OUTPUT,

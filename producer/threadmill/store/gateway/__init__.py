@@ -1,0 +1,1 @@
+"""Operations that only the gateway needs. For store.py; imports connection.py."""

@@ -1,0 +1,1 @@
+"""What an attempt works with: defaults, key, driver, polls; or why a job is not served. For attempt/ and above."""

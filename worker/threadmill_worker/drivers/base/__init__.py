@@ -1,0 +1,1 @@
+"""What the drivers of all APIs build on, and their interface. For the APIs and above; imports the rooms below."""
