@@ -88,7 +88,7 @@ class Model:
     tested_at: float | None = None  #: when the first test without a reply was started
     accepted_rate: float = 0.0
     accepted_at: float = 0.0
-    guessed_at: float = -1e9
+    guessed_at: float | None = None  #: a number is guessed once
     contradictions: int = 0
     refused: int = 0
     accepted_in_a_row: int = 0
@@ -411,7 +411,7 @@ class Model:
         if self.tested_at is not None and sent_at >= self.tested_at:
             self._pass_test(now)
             return
-        if sent_at >= (self.t_max if self.guessed is None else self.guessed_at):
+        if sent_at >= (self.t_max if self.guessed is None else self.guessed_at or 0):
             self.accepted_in_a_row += 1
         if self.guessed is not None:
             return
@@ -442,11 +442,8 @@ class Model:
 
     def _guess(self, now: float, sent_at: float, started: int) -> bool:
         may_be = self._is_learning() and "concurrent" not in self.set_limits and "requests" not in self.learned
-        if not may_be or not started or (self.is_slow and self.rate is not None) or sent_at < self.shut_at:
+        if not may_be or not started or self.rate is not None or self.guessed_at is not None or sent_at < self.shut_at:
             return False
-        if now < self.guessed_at + self.tuning.GUESS_AGAIN_S:
-            return False
-        self.rate = self.tested = self.tested_at = None
         self.number = self.guessed = started
         self.t_max = self.guessed_at = now
         self.tests = self.accepted_in_a_row = 0
@@ -457,7 +454,7 @@ class Model:
         assert self.number is not None
         assert self.guessed is not None
         self.number = min(self.number, max(1, started))
-        if sent_at < self.guessed_at:
+        if sent_at < (self.guessed_at or 0):
             self.guessed = self.number
             return True
         if started < self.tuning.GUESS_BELOW * self.guessed:

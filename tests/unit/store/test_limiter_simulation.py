@@ -51,6 +51,12 @@ def test_the_jobs_that_a_server_takes_at_a_time_are_found_and_followed(case):
     assert refusals <= 0.15
 
 
+def test_a_rate_that_is_learned_is_not_taken_for_a_number_later():
+    share, refusals, _ = PlacesCase(1_000_000, is_call=False, rate=20, jobs=8000).run(tuning())
+    assert share >= 0.95
+    assert refusals <= 0.05
+
+
 @pytest.mark.parametrize("is_call", [True, False])
 @pytest.mark.parametrize("run_s", [0.5, 2])
 def test_a_rate_is_found_whatever_a_run_is(is_call, run_s):

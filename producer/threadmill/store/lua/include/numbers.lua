@@ -70,10 +70,8 @@ end
 
 local function guess(pool, sent_at, started)
   if not pools.is_learning(pool) or pool.set_concurrent or pool.learned_requests or started == 0 then return false end
-  if pool.mode == 'slow' or sent_at < (pool.shut_at or 0) then return false end
-  if pool.guessed_at and clock.now < pool.guessed_at + tuning.GUESS_AGAIN_S then return false end
-  pools.forget_rate(pool)
-  numbers.forget(pool)
+  -- Once: starts at a steady rate are a steady number at a time, too, and would be taken for one.
+  if pool.rate or pool.guessed_at or sent_at < (pool.shut_at or 0) then return false end
   pool.number, pool.guessed, pool.guessed_at, pool.t_max = started, started, clock.now, clock.now
   pool.tests, pool.accepted_in_a_row, pool.probe, pool.pause_s = nil, nil, nil, nil
   return true

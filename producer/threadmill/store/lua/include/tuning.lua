@@ -44,7 +44,6 @@ local tuning = {
   GUESS_ABOVE = 1.2,  -- a guess is wrong if so many times more jobs are accepted,
   GUESS_BELOW = 0.85,  -- or if a start is refused while this share of them has started;
   CONFIRMED = 8,  -- it is confirmed by a refused test, after so many accepted starts
-  GUESS_AGAIN_S = 300,  -- while a rate is learned, a number is guessed so often
   NUMBER_BETA = 0.95,  -- a refusal cuts the number to this share, or by one; it is the old one again
   NUMBER_STARTS = 80,  -- after so many accepted starts, or as many as the number, if that is more
   NUMBER_HEADROOM = 1.25,  -- the number grows to so many times the jobs with a permit at most
