@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from threadmill.job.result import Citation, Failure, FailureKind, Usage
-from threadmill.reports.report import Report, Section
+from threadmill.reports.content.report import Report, Section
 
 HOSTILE_NAME = "<b>*x*_[y](http://evil.example)|`q`\n# h \u202egpj.md"
 

@@ -54,7 +54,7 @@ PANELS = {
             "for it.",
         ),
         "doctor": Later(
-            "doctor",
+            "doctor.doctor",
             "Check all that a job needs, and send one prompt; or find out what the server at a URL offers.",
         ),
         "config": Later("config", "Show the settings."),

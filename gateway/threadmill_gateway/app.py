@@ -3,16 +3,17 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from threadmill.async_client import AsyncClient
@@ -101,18 +102,25 @@ def create_app(settings: Settings, options: GatewayOptions | None = None) -> Fas
         openapi_url="/openapi.json" if options.has_api else None,
         docs_url=None,  # FastAPI's pages load scripts from another host
         redoc_url=None,
-        responses=_EVERYWHERE,
+        routes=_routes(options.has_api, options.has_dashboard),
         telemetry=_TELEMETRY,
     )
     app.add_middleware(BodyLimit, limit=options.max_body_bytes, reply=_reply, uploads=_upload_limits(settings))
     if options.root_path:
         app.add_middleware(RootPath, path=options.root_path)
-    api = (reference, *_NATIVE, *_OPENAI, openai_hooks) if options.has_api else ()
-    for routes in (health, metrics, *api, *(_DASHBOARD if options.has_dashboard else ())):
-        app.include_router(routes.router)
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
     return app
+
+
+@cache
+def _routes(has_api: bool, has_dashboard: bool) -> list[BaseRoute]:
+    """Returns the routes. FastAPI prepares them with the first request, which takes long: applications share them."""
+    together = APIRouter(responses=_EVERYWHERE)
+    api = (reference, *_NATIVE, *_OPENAI, openai_hooks) if has_api else ()
+    for routes in (health, metrics, *api, *(_DASHBOARD if has_dashboard else ())):
+        together.include_router(routes.router)
+    return together.routes
 
 
 def _upload_limits(settings: Settings) -> dict[str, int]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from threadmill.job.api_key import ApiKey, NewApiKey, Scope
-    from threadmill.job.events import Event, EventKind
+    from threadmill.job.events.event import Event, EventKind
     from threadmill.job.message import FileInput, Message
     from threadmill.job.prompt import PromptJob
     from threadmill.job.result import Artifact, Citation, Failure, FailureKind, JobResult, JobState
@@ -65,7 +65,7 @@ _HOME = {
         "WaitTimeout",
     ),
     "job.api_key": ("ApiKey", "NewApiKey", "Scope"),
-    "job.events": ("Event", "EventKind"),
+    "job.events.event": ("Event", "EventKind"),
     "job.prompt": ("PromptJob",),
     "job.message": ("FileInput", "Message"),
     "store.jobs.batch_lists": ("BatchPage",),

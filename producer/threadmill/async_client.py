@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from threadmill.client import Client, JobHandle
 from threadmill.errors import ClientClosed, StoreUnavailable
-from threadmill.job.events import Event
+from threadmill.job.events.event import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult, JobState
 from threadmill.settings.settings import Settings

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from threadmill.errors import InvalidJob, KeyConflict, UploadNotFound
-from threadmill.job.events import Event
+from threadmill.job.events.event import Event
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult, JobState
 from threadmill.job.upload import Upload

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from threadmill.errors import InvalidJob, UploadNotFound
 from threadmill.job.filetypes import IMAGE_HEAD, image_type, unfit
-from threadmill.job.json_schema import response_format_problem, tools_problem
+from threadmill.job.json.schema import response_format_problem, tools_problem
 from threadmill.job.message import is_data_url, is_path, is_upload, label, upload_of
 from threadmill.job.prompt import PromptJob
 from threadmill.job.upload import Upload

@@ -13,7 +13,7 @@ from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.live import EventPublisher
+from threadmill_worker.live.publisher import EventPublisher
 from threadmill_worker.maintenance.batch_lane import BatchLane
 from threadmill_worker.maintenance.heartbeats import Heartbeats
 from threadmill_worker.maintenance.sweep import Sweep

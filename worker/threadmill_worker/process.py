@@ -6,28 +6,24 @@ import socket
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
 
-from threadmill.errors import InvalidJob, NewerRecord, UnreadableRecord
-from threadmill.job.prompt import PromptJob
-from threadmill.job.result import CANCELLED_WHILE_QUEUED, Failure, FailureKind, JobResult, JobState
-from threadmill.names import JOB_ID_RULE, is_job_id
+from threadmill.job.result import JobResult
 from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
-from threadmill.store.records.job import FORMAT, JobRecord
+from threadmill.store.records.job import FORMAT
 from threadmill.store.records.worker import Worker
 from threadmill.tracing.spans import TraceContext
 from threadmill_worker.attempt.attempts import Attempts, heartbeat_s
 from threadmill_worker.attempt.context.contexts import Contexts
-from threadmill_worker.attempt.ending import end_of
-from threadmill_worker.attempt.own_process import OwnProcesses
 from threadmill_worker.attempt.tasks import repeat, stop
-from threadmill_worker.live import EventPublisher
+from threadmill_worker.delivery.cancellations import Cancellations
+from threadmill_worker.delivery.deliveries import Deliveries
+from threadmill_worker.live.publisher import EventPublisher
 from threadmill_worker.maintenance.batch_lane import BatchLane
 from threadmill_worker.maintenance.callbacks import Callbacks
 from threadmill_worker.maintenance.heartbeats import Heartbeats
@@ -41,11 +37,10 @@ from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 from threadmill_worker.monitoring.pulse import Pulse
 from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.callbacks import CallbackStore
-from threadmill_worker.store.jobs import JobStore, Lease, LeaseLost, NoSuchJob
+from threadmill_worker.store.jobs import JobStore
 from threadmill_worker.store.uploads import UploadStore
 from threadmill_worker.store.webhooks import WebhookStore
 from threadmill_worker.tools import registry
-from threadmill_worker.tracing.jobs import JobSpan
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +74,6 @@ class WorkerProcess:
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._settings = settings
-        self._metrics = metrics
         self.pulse = Pulse()
         self._job_store = JobStore(settings, self.name)
         self._clock = self._job_store.clock
@@ -90,11 +84,11 @@ class WorkerProcess:
         self._contexts = Contexts(settings, tools, self._job_store, self._events, self._webhook_store, metrics)
         lane_store = LaneStore(settings, self.name, self._job_store.redis, self._clock.now)
         self._attempts = Attempts(self._job_store, self._contexts, lane_store, metrics)
-        self._own_processes = OwnProcesses(settings, self._job_store, self._attempts)
+        self._cancellations = Cancellations(self._job_store, metrics)
+        self._deliveries = Deliveries(settings, self._job_store, self._attempts, self._cancellations, metrics)
         self._runs: set[asyncio.Task[Any]] = set()
         self._heartbeats = Heartbeats(settings.lease_s)
         self._self_check = SelfCheck(settings, self._job_store, self._heartbeats, heard_at, self._is_full)
-        self._left_alone: set[str] = set()  #: ids of the jobs that only newer workers can run
         self._sweep = Sweep(settings, self._job_store, self._contexts, self._heartbeats, metrics)
         self._lane = BatchLane(settings, lane_store, self._contexts, self._clock)
         callback_store = CallbackStore(settings, self._job_store.redis)
@@ -152,128 +146,22 @@ class WorkerProcess:
         self._runs.add(task)
         self._self_check.job_received()
         try:
-            if job is not None and (refused := await self._create(job_id, job, trace)) is not None:
-                return refused
-            with JobSpan(self._settings.queue, job_id) as span:
-                result = await self._run(job_id, expires_at, span)
-                span.ended(result)
-                return result
+            return await self._deliveries.run(job_id, job, expires_at, trace)
         finally:
             self._runs.discard(task)
 
-    async def _create(self, job_id: str, job: Mapping[str, Any], trace: TraceContext | None = None) -> JobResult | None:
-        """Creates the record of a job that a foreign Celery client sent. Returns the result of one that is refused."""
-        if not is_job_id(job_id):
-            return await self._refuse_id(job_id)
-        try:
-            await self._job_store.create(job_id, _foreign_job(job), trace)
-        except InvalidJob as error:
-            return await self.refuse(job_id, str(error))
-        if await self._job_store.was_revoked(job_id):
-            await self._cancel(job_id, running=False)
-        return None
-
-    async def _refuse_id(self, job_id: str) -> JobResult:
-        return await self.refuse(job_id, f"{job_id!r:.100} is not a job id: {JOB_ID_RULE}")
-
-    async def _run(self, job_id: str, expires_at: datetime | None, span: JobSpan) -> JobResult | None:
-        if not is_job_id(job_id):
-            return await self._refuse_id(job_id)
-        if self._closing:
-            await self._job_store.return_to_queue([job_id])
-            return None
-        lease = self._job_store.lease(job_id)
-        try:
-            record = await self._job_store.claim(lease, span.context)
-        except NoSuchJob:
-            return await self.refuse(job_id, "there is no record of it; send the fields of a job, {'prompt': ...}")
-        except NewerRecord as error:
-            self._leave_alone(error)
-            return None
-        except UnreadableRecord as error:
-            failure = Failure(kind=FailureKind.UNREADABLE, message=error.reason)
-            return await self._attempts.run(lease, self._attempts.fail_unread(lease, failure))
-        if record is None:
-            log.debug("delivery ignored", job_id=job_id, reason="it has ended, waits for its turn, or runs elsewhere")
-            return await self._job_store.result(job_id)
-        self._metrics.job_claimed()
-        span.claimed(record)
-        is_late = expires_at is not None and expires_at < self._clock.moment()
-        return await self._attempts.run(lease, self._execute(lease, record, is_late))
-
-    def _leave_alone(self, error: NewerRecord) -> None:
-        """Leaves a job queued. It is dispatched again and again, until a newer worker receives it."""
-        if error.job_id not in self._left_alone:
-            self._left_alone.add(error.job_id)
-            log.warning("job left alone", job_id=error.job_id, reason=error.reason, remedy="update this worker")
-
-    async def _execute(self, lease: Lease, record: JobRecord, is_late: bool) -> JobResult | None:
-        """Runs a claimed job to its end. Returns None if it now waits in the batch lane, or was handed back."""
-        if is_late and record.attempts == 1 and record.progress is None:  # otherwise it was started in time
-            message = "its message expired before a worker received it; raise `expires`, or start more workers"
-            failure = Failure(kind=FailureKind.OVERDUE, message=message, retryable=True)
-            return await self._attempts.fail(lease, record, failure)
-        if record.own_process:
-            return await self._own_processes.execute(lease, record)
-        return await self._attempts.execute(lease, record)
-
     async def refuse(self, job_id: str, reason: str) -> JobResult:
-        """Stores a failed result for a message that cannot become a job, so that its sender does not wait forever."""
-        log.warning("job refused", job_id=job_id, reason=reason)
-        failure = Failure(kind=FailureKind.REJECTED, message=reason)
-        result = JobResult.without_record(job_id, JobState.FAILED, failure, self._clock.moment())
-        await self._job_store.refuse(result)
-        return result
+        """Stores a failed result for a message that cannot become a job."""
+        return await self._deliveries.refuse(job_id, reason)
 
     async def cancel(self, job_ids: Collection[str], *, running: bool) -> None:
-        """Cancels queued jobs, and with `running` also running ones. Unknown jobs are cancelled on delivery.
-
-        Celery's remote control calls this in every worker; repeated calls have no effect. An unknown id may belong to a
-        task of another Celery app.
-        """
-        ids = [job_id for job_id in job_ids if is_job_id(job_id)]
-        try:
-            unknown = [job_id for job_id in ids if not await self._cancel(job_id, running)]
-            if unknown:
-                on_queue, _ = await self._job_store.messages()
-                for job_id in unknown:
-                    await self._job_store.revoke(job_id)
-                    if job_id in on_queue:
-                        now = self._clock.moment()
-                        await self._job_store.refuse(
-                            JobResult.without_record(job_id, JobState.CANCELLED, CANCELLED_WHILE_QUEUED, now)
-                        )
-                    await self._cancel(job_id, running)  # it may have been delivered in between
-        except RedisError as error:
-            log.warning("jobs not cancelled", jobs=sorted(job_ids), reason=reply_of(error))
-
-    async def _cancel(self, job_id: str, running: bool) -> bool:
-        """Cancels one job. Returns False if it does not exist."""
-        try:
-            record = await self._job_store.get(job_id)
-            if record is None:
-                return False
-            is_queued = record.state is JobState.QUEUED
-            end = partial(self._job_store.cancel_queued, record, CANCELLED_WHILE_QUEUED)
-        except UnreadableRecord:
-            is_queued, end = True, partial(self._job_store.cancel_unread, job_id, CANCELLED_WHILE_QUEUED)
-        if is_queued:
-            try:
-                result = await end()
-            except LeaseLost:
-                pass  # it has been claimed, or has ended
-            else:
-                self._metrics.job_ended(result)
-                log.info("job finished", job_id=job_id, **end_of(result))
-                return True
-        if running:
-            await self._job_store.request_cancel(job_id)
-        return True
+        """Cancels queued jobs, and with `running` also running ones."""
+        await self._cancellations.cancel(job_ids, running=running)
 
     async def close(self, reason: str = "") -> None:
         """Waits for calls that create something, hands all jobs back, and closes all connections."""
         log.info("worker stopping", worker=self.name, reason=reason, jobs=len(self._runs))
-        self._closing = True
+        self._closing = self._deliveries.are_returned = True
         await self._leave()
         await self._attempts.hand_back(self._runs)
         while running := [step for step in (*self._periodic, *self._callbacks.sending) if not step.done()]:
@@ -302,7 +190,7 @@ class WorkerProcess:
             version=_VERSION,
             failing_endpoints=self._attempts.failing_endpoints,
             format=FORMAT,
-            left_alone=len(self._left_alone),
+            left_alone=len(self._deliveries.left_alone),
             clock_skew_s=round(self._clock.skew_s, 3),
             memory_bytes=resident_bytes(),
             is_consuming=self.is_consuming,
@@ -344,10 +232,3 @@ class WorkerProcess:
         self._self_check.listen(has_free_slot=free > 0)
         await self._job_store.announce(self._entry())
         self._heartbeats.record()
-
-
-def _foreign_job(job: Mapping[str, Any]) -> PromptJob:
-    parsed = PromptJob.parse(job)
-    if parsed.key is not None:
-        raise InvalidJob("`key`: in a plain Celery message the task id is the idempotency key; set that instead")
-    return parsed

@@ -8,7 +8,7 @@ from threadmill_emulator.chat.completion import Completion, Said, cut, said
 from threadmill_emulator.content.output import Sources
 from threadmill_emulator.runs.replies import compose
 from threadmill_emulator.runs.settings import chat_settings
-from threadmill_emulator.runs.starter import Starter, Wish
+from threadmill_emulator.runs.starter import RunRequest, Starter
 from threadmill_emulator.runs.stats import Stats
 from threadmill_emulator.schemas.chat import CreateCompletion
 from threadmill_emulator.scripting.scenarios import QUIRKS_OF_CHAT
@@ -29,7 +29,7 @@ class Completions:
 
     def create(self, body: CreateCompletion, run_s: float | None = None) -> Completion:
         """`body`: a checked request. `run_s` overrides the scenario. Raises ApiError if a marker is invalid."""
-        wish = Wish(
+        request = RunRequest(
             model=body.model,
             prompt=history.prompt(body.messages, self._files),
             settings=chat_settings(body),
@@ -38,7 +38,7 @@ class Completions:
             metadata=body.metadata or {},
             run_s=run_s,
         )
-        completion = Completion(body, self._starter.start(wish, QUIRKS_OF_CHAT), self._quirks)
+        completion = Completion(body, self._starter.start(request, QUIRKS_OF_CHAT), self._quirks)
         if "repeated_ids" in self._quirks:
             completion.shown_id = f"chatcmpl-{self.created % 3}"
         if len(self.active) >= self.peak:

@@ -18,7 +18,7 @@ from threadmill_emulator.responses.response import Response
 from threadmill_emulator.runs.replies import compose
 from threadmill_emulator.runs.run import Run
 from threadmill_emulator.runs.settings import response_settings
-from threadmill_emulator.runs.starter import Starter, Wish
+from threadmill_emulator.runs.starter import RunRequest, Starter
 from threadmill_emulator.runs.stats import Stats
 from threadmill_emulator.schemas.responses import CreateResponse
 from threadmill_emulator.scripting.options import Options
@@ -156,7 +156,7 @@ class Responses:
         return container
 
     def _run(self, body: CreateResponse, read: list[Item], run_s: float | None) -> Run:
-        wish = Wish(
+        request = RunRequest(
             model=body.model,
             prompt=context.prompt(read, self._files, body.file_ids),
             settings=response_settings(body),
@@ -166,7 +166,7 @@ class Responses:
             run_s=run_s,
             counted_by=body.conversation_id,
         )
-        return self._starter.start(wish, QUIRKS_OF_RESPONSES)
+        return self._starter.start(request, QUIRKS_OF_RESPONSES)
 
     def _history(self, id: str | None) -> list[Item]:
         if id is None:

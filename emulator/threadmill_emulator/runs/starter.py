@@ -14,8 +14,8 @@ from threadmill_emulator.scripting.scenarios import ScriptUses, apply_settings, 
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a request asks of its run."""
+class RunRequest:
+    """What is asked of a run."""
 
     model: str  #: names the scenario, if no marker does
     prompt: Prompt
@@ -34,16 +34,16 @@ class Starter:
     script_uses: ScriptUses
     _flex: FlexCapacity = field(default_factory=FlexCapacity)
 
-    def start(self, wish: Wish, quirks: frozenset[str]) -> Run:
+    def start(self, request: RunRequest, quirks: frozenset[str]) -> Run:
         """Raises ApiError if a marker is invalid, or flex processing has no capacity.
 
         `quirks`: those that apply to this API.
         """
-        key = wish.counted_by or wish.prompt.marked
-        script = script_for(wish.model, wish.prompt.marked, self.options.run_quirks)
-        self._flex.take(wish.tier, script, key)
+        key = request.counted_by or request.prompt.marked
+        script = script_for(request.model, request.prompt.marked, self.options.run_quirks)
+        self._flex.take(request.tier, script, key)
         script = without_thread(self.script_uses.take(script, key), quirks)
-        run_s = wish.run_s
+        run_s = request.run_s
         if run_s is None:
             run_s = self.options.run_s if script.run_s is None else script.run_s
         return Run(
@@ -51,9 +51,9 @@ class Starter:
             assistant_id="",
             created=self.clock(),
             run_s=run_s,
-            script=apply_settings(script, wish.settings),
-            prompt=wish.prompt,
-            settings=wish.settings,
-            metadata=wish.metadata,
-            rounds=wish.rounds,
+            script=apply_settings(script, request.settings),
+            prompt=request.prompt,
+            settings=request.settings,
+            metadata=request.metadata,
+            rounds=request.rounds,
         )

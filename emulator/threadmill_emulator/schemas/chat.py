@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from threadmill_emulator.schemas.items import Refusal, Text, file_as_data_url, text_or_parts
+from threadmill_emulator.schemas.items import Refusal, Text, TextOr, file_as_data_url
 from threadmill_emulator.schemas.responses import StreamOptions, ToolsOfChoice
 from threadmill_emulator.schemas.runs import (
     Effort,
@@ -15,7 +15,16 @@ from threadmill_emulator.schemas.runs import (
     TextFormat,
     TopP,
 )
-from threadmill_emulator.schemas.wire import Body, Function, ImageUrl, Metadata, by_role, by_type, by_word_or_type
+from threadmill_emulator.schemas.wire import (
+    Body,
+    Function,
+    ImageUrl,
+    Metadata,
+    by_role,
+    by_type,
+    by_word_or_type,
+    text_or_parts,
+)
 
 Name = Annotated[str, Field(pattern=r"^[^\s<|\\/>]+$", max_length=64)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -56,10 +65,7 @@ UserPart = Annotated[
 AssistantPart = Annotated[
     Annotated[TextPart, Tag("<text>")] | Annotated[Refusal, Tag("<refusal>")], Discriminator(by_type)
 ]
-Texts = Annotated[
-    Annotated[Text, Tag("<text>")] | Annotated[list[TextPart], Field(min_length=1), Tag("<parts>")],
-    Discriminator(text_or_parts),
-]
+Texts = TextOr[TextPart]
 
 
 class SystemMessage(Body):
@@ -70,10 +76,7 @@ class SystemMessage(Body):
 
 class UserMessage(Body):
     role: Literal["user"]
-    content: Annotated[
-        Annotated[Text, Tag("<text>")] | Annotated[list[UserPart], Field(min_length=1), Tag("<parts>")],
-        Discriminator(text_or_parts),
-    ]
+    content: TextOr[UserPart]
     name: Name | None = None
 
 
@@ -97,13 +100,7 @@ class MessageToolCall(Body):
 
 class AssistantMessage(Body):
     role: Literal["assistant"]
-    content: (
-        Annotated[
-            Annotated[Text, Tag("<text>")] | Annotated[list[AssistantPart], Field(min_length=1), Tag("<parts>")],
-            Discriminator(text_or_parts),
-        ]
-        | None
-    ) = None
+    content: TextOr[AssistantPart] | None = None
     refusal: str | None = None
     name: Name | None = None
     tool_calls: list[MessageToolCall] | None = Field(None, min_length=1, max_length=128)

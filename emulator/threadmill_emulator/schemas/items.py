@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from threadmill_emulator.schemas.wire import Body, any_image_url, by_type, external_url, is_base64
+from threadmill_emulator.schemas.wire import Body, any_image_url, by_type, external_url, is_base64, text_or_parts
 
 FILE_DATA = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,(.+)", re.DOTALL)
 LONGEST = 10_485_760  #: characters of a text or of a tool output
@@ -74,10 +74,11 @@ InputPart = Annotated[
 OutputPart = Annotated[
     Annotated[OutputText, Tag("<output_text>")] | Annotated[Refusal, Tag("<refusal>")], Discriminator(by_type)
 ]
-
-
-def text_or_parts(value: object) -> str:
-    return "<parts>" if isinstance(value, list) else "<text>"
+#: A text, or a list of its parts.
+TextOr = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[list[Part], Field(min_length=1), Tag("<parts>")],
+    Discriminator(text_or_parts),
+]
 
 
 class Item(Body):
@@ -88,20 +89,14 @@ class Item(Body):
 class InputMessage(Item):
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
-    content: Annotated[
-        Annotated[Text, Tag("<text>")] | Annotated[list[InputPart], Field(min_length=1), Tag("<parts>")],
-        Discriminator(text_or_parts),
-    ]
+    content: TextOr[InputPart]
 
 
 class AssistantMessage(Item):
     type: Literal["message"] = "message"
     role: Literal["assistant"]
     phase: Literal["commentary", "final_answer"] | None = None
-    content: Annotated[
-        Annotated[Text, Tag("<text>")] | Annotated[list[OutputPart], Field(min_length=1), Tag("<parts>")],
-        Discriminator(text_or_parts),
-    ]
+    content: TextOr[OutputPart]
 
 
 class FunctionCall(Item):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from threadmill_emulator.schemas.items import InputItem, Text
+from threadmill_emulator.schemas.items import InputItem, TextOr
 from threadmill_emulator.schemas.runs import Effort, JsonFormat, JsonSchema, Temperature, TextFormat, TopP
 from threadmill_emulator.schemas.wire import (
     Body,
@@ -137,13 +137,7 @@ class ConversationId(Body):
 
 class CreateResponse(Body):
     model: str = Field(min_length=1)
-    input: (
-        Annotated[
-            Annotated[Text, Tag("<text>")] | Annotated[list[InputItem], Field(min_length=1), Tag("<items>")],
-            Discriminator(lambda value: "<items>" if isinstance(value, list) else "<text>"),
-        ]
-        | None
-    ) = None
+    input: TextOr[InputItem] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
     conversation: (

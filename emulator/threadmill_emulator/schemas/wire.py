@@ -31,6 +31,11 @@ def by_word_or_type(value: Any) -> str:
     return by_type(value) if isinstance(value, dict | BaseModel) else "<word>"
 
 
+def text_or_parts(value: object) -> str:
+    """Returns the tag of a text, or of a list of its parts."""
+    return "<parts>" if isinstance(value, list) else "<text>"
+
+
 def by_role(value: Any) -> str:
     """Returns the tag of a message: its role."""
     role = value.get("role") if isinstance(value, dict) else getattr(value, "role", None)
@@ -112,8 +117,8 @@ Part = Annotated[
     Discriminator(by_type),
 ]
 Content = Annotated[
-    Annotated[MessageText, Tag("<string>")] | Annotated[list[Part], Field(min_length=1), Tag("<parts>")],
-    Discriminator(lambda value: "<parts>" if isinstance(value, list) else "<string>"),
+    Annotated[MessageText, Tag("<text>")] | Annotated[list[Part], Field(min_length=1), Tag("<parts>")],
+    Discriminator(text_or_parts),
 ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from threadmill.async_client import AsyncClient
 from threadmill.errors import ThreadmillError, WaitTimeout
-from threadmill.job.events import Event, EventKind
+from threadmill.job.events.event import Event, EventKind
 from threadmill.job.result import TERMINAL, JobState
 from threadmill.store.records.job import JobRecord
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from starlette.responses import Response
 
-from threadmill.reports import files as definitions
-from threadmill.reports.definition import ReportDefinition
+from threadmill.reports.definitions import files as definitions
+from threadmill.reports.definitions.definition import ReportDefinition
 from threadmill.reports.publish import page_of
 from threadmill.reports.report_run import ReportRun
 from threadmill.reports.store import ReportStore

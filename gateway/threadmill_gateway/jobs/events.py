@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from threadmill.errors import ThreadmillError
-from threadmill.job.event_reader import check_entry_id
-from threadmill.job.events import Event
+from threadmill.job.events.event import Event
+from threadmill.job.events.reader import check_entry_id
 from threadmill_gateway.requests.callers import Reader, record_of
 from threadmill_gateway.requests.problems import documented
 from threadmill_gateway.requests.state import Served

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from threadmill.errors import InvalidReport
 from threadmill.job.result import Usage
-from threadmill.reports import files as definitions
+from threadmill.reports.definitions import files as definitions
 from threadmill.reports.report_run import ReportRun, ReportState
 from threadmill.reports.store import ReportStore
 from threadmill_gateway.files.reports import definition_of, file_names, file_reply, sees

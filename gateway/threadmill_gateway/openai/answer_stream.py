@@ -1,6 +1,6 @@
 """The text of a job's events as the text of one answer, whoever reads it from the start or continues. PURE."""
 
-from threadmill.job.events import Event, EventKind
+from threadmill.job.events.event import Event, EventKind
 
 #: Stands between two messages, as in the text of a result.
 _BETWEEN = "\n\n"

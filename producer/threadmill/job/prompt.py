@@ -20,7 +20,7 @@ from pydantic import (
 
 from threadmill.errors import InvalidJob
 from threadmill.job.callback import Callback, CallbackFormat, CallbackUrl, SecretVariable
-from threadmill.job.json_value import JsonObject
+from threadmill.job.json.value import JsonObject
 from threadmill.job.lanes import LaneName, TierName, discount_of, window_of
 from threadmill.job.message import (
     FileInput,

@@ -20,12 +20,12 @@ from threadmill.documents.document import Document
 from threadmill.documents.source import DocumentSet
 from threadmill.errors import ThreadmillError
 from threadmill.job.result import JobState
-from threadmill.reports.definition import ReportDefinition
-from threadmill.reports.definition_tables import StepPrompt
-from threadmill.reports.grouping import group_answers, shorten
+from threadmill.reports.content.grouping import group_answers, shorten
+from threadmill.reports.content.report import Report, Section
+from threadmill.reports.content.sections import failure_of, missing_section, section_of
+from threadmill.reports.definitions.definition import ReportDefinition
+from threadmill.reports.definitions.tables import StepPrompt
 from threadmill.reports.inputs import DatedTemplate, documents_of, map_template, reduce_template
-from threadmill.reports.report import Report, Section
-from threadmill.reports.sections import failure_of, missing_section, section_of
 
 #: Called after each change with the step and the progress of its batch.
 Watch = Callable[[str, BatchProgress], None]

@@ -13,7 +13,7 @@ from threadmill.documents.source import DocumentSet, document_variables_of
 from threadmill.documents.template import PROBE, PromptTemplate
 from threadmill.documents.text import ReadOptions
 from threadmill.errors import ThreadmillError
-from threadmill.reports.definition import ReportDefinition
+from threadmill.reports.definitions.definition import ReportDefinition
 
 #: Sample variables of a reduction.
 ANSWERS: Mapping[str, Any] = {"text": "probe", "answers": ["probe"]}

@@ -10,10 +10,10 @@ from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.reports import publish
 from threadmill.reports.builder import ReportBuilder, Watch
-from threadmill.reports.definition import ReportDefinition
-from threadmill.reports.delivery import Notification, deliver
+from threadmill.reports.content.report import Report
+from threadmill.reports.definitions.definition import ReportDefinition
+from threadmill.reports.delivery.channel import Notification, deliver
 from threadmill.reports.inputs import NoDocuments
-from threadmill.reports.report import Report
 from threadmill.reports.report_run import ReportRun, ReportState
 from threadmill.reports.store import ReportStore
 from threadmill.store.lease import Lease, LeaseLost

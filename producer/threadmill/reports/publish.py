@@ -10,12 +10,12 @@ from pydantic import TypeAdapter
 
 from threadmill.batch.replacing import replacing
 from threadmill.errors import ThreadmillError
-from threadmill.reports.definition import ReportDefinition
-from threadmill.reports.delivery import Notification
+from threadmill.reports.content.report import Report
+from threadmill.reports.definitions.definition import ReportDefinition
+from threadmill.reports.delivery.channel import Notification
 from threadmill.reports.rendering.html import is_web_page, render_html
 from threadmill.reports.rendering.mail import render_failure, render_failure_text, render_mail, render_mail_text
 from threadmill.reports.rendering.markdown import render_markdown
-from threadmill.reports.report import Report
 from threadmill.reports.report_run import ReportRun, ReportState
 
 _REPORT = TypeAdapter(Report)

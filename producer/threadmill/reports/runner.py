@@ -14,8 +14,8 @@ from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
 from threadmill.reports import publish
 from threadmill.reports.builder import Watch
-from threadmill.reports.definition import ReportDefinition
-from threadmill.reports.files import load, written_at
+from threadmill.reports.definitions.definition import ReportDefinition
+from threadmill.reports.definitions.files import load, written_at
 from threadmill.reports.production import Production, Stopped
 from threadmill.reports.report_run import ReportRun, ReportState
 from threadmill.reports.store import ReportStore, UnreadableReport

@@ -23,7 +23,7 @@ from threadmill.celery_worker import Worker
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
 from threadmill.queue import connection_settings
-from threadmill.reports.files import load, names
+from threadmill.reports.definitions.files import load, names
 from threadmill.reports.production import Stopped
 from threadmill.reports.report_run import ReportRun, describe
 from threadmill.reports.runner import ReportProblem, ReportRunner

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
-from threadmill.job.json_schema import response_format_problem, tools_problem
+from threadmill.job.json.schema import response_format_problem, tools_problem
 from threadmill.job.model import InputModel, Metadata
 from threadmill.names import Name
 

@@ -41,7 +41,7 @@ class Keys:
     # Jobs
     record = KeyOf(_JOB)  #: hash: job, state, attempts, owner, progress, result, times
     events = KeyOf(_JOB + ":events")  #: stream: changes of its state, while calls wait for the job or follow it
-    live = KeyOf(_JOB + ":live")  #: stream: events while it runs, for its followers: job/events.py
+    live = KeyOf(_JOB + ":live")  #: stream: events while it runs, for its followers: job/events/
     followed = KeyOf(_JOB + ":followed")  #: string: somebody follows the job; expires soon unless renewed
     awakened = KeyOf("awakened:{}")  #: stream: wakes the process that reads the streams of many jobs; expires
     revoked = KeyOf("revoked:{}")  #: string: a Celery client revoked this task before it became a job; expires

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from threadmill.job.event_reader import Entry
+from threadmill.job.events.reader import Entry
 
 #: Entries that the reader keeps for one watch. If more arrive before it takes them, it reads them from Redis itself.
 _KEPT = 100

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from threadmill.errors import JobNotFound, StoreRefused, StoreUnavailable, UnreadableRecord, WaitTimeout
-from threadmill.job.event_reader import Entry, EventReader
-from threadmill.job.events import Event
+from threadmill.job.events.event import Event
+from threadmill.job.events.reader import Entry, EventReader
 from threadmill.job.result import TERMINAL, JobResult
 from threadmill.redis import client
 from threadmill.settings.settings import Settings

@@ -14,9 +14,9 @@ from threadmill.store.connection import Connection
 from threadmill.store.rights import acl, missing, of_producer, of_worker
 from threadmill.store.store import Store
 from threadmill_cli import app
-from threadmill_cli.commands.doctor import _rights
+from threadmill_cli.commands.doctor.checks import check_rights
 from threadmill_cli.local.services import free_port
-from threadmill_worker.celery_app.tasks import _end_if_redis_refuses
+from threadmill_worker.celery_app.runtime import _end_if_redis_refuses
 
 pytestmark = pytest.mark.integration
 
@@ -128,13 +128,13 @@ def test_doctor_fails_if_a_producer_misses_a_right(settings_of, settings_as_envi
 
 def test_doctor_warns_if_a_worker_would_miss_a_right(settings_of):
     settings = settings_of("producer")
-    [found] = _rights(Store(settings), settings)
+    [found] = check_rights(Store(settings), settings)
     assert (found.ok, found.warning) == (True, True)
     assert "a worker with this REDIS_URL also needs `ACL SETUSER producer +" in found.detail
 
 
 def test_doctor_is_content_with_a_redis_that_permits_everything(settings):
-    [found] = _rights(Store(settings), settings)
+    [found] = check_rights(Store(settings), settings)
     assert (found.ok, found.warning) == (True, False)
 
 

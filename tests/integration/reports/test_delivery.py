@@ -2,8 +2,8 @@
 
 import pytest
 
-from threadmill.reports.delivery import Notification, deliver
-from threadmill.reports.webhook import Webhook
+from threadmill.reports.delivery.channel import Notification, deliver
+from threadmill.reports.delivery.webhook import Webhook
 from threadmill_cli.local.services import free_port
 
 pytestmark = pytest.mark.integration

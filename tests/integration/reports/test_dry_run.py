@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import threadmill_cli  # noqa: F401  # adds the commands to the app
 from threadmill.client import Client
-from threadmill.reports.files import load
+from threadmill.reports.definitions.files import load
 from threadmill.reports.runner import ReportRunner
 from threadmill.reports.store import ReportStore
 from threadmill_cli.app import app

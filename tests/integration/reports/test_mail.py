@@ -13,8 +13,8 @@ from email import policy
 import pytest
 from tests.certificates import self_signed
 
-from threadmill.reports.delivery import Notification, deliver
-from threadmill.reports.smtp import Smtp
+from threadmill.reports.delivery.channel import Notification, deliver
+from threadmill.reports.delivery.smtp import Smtp
 
 pytestmark = pytest.mark.integration
 

@@ -163,6 +163,24 @@ async def test_the_settings_of_an_endpoint_are_compared_on_its_own_api(emulate, 
     assert [text.partition("; set ")[2].partition(" in ")[0] for text in texts] == lacking
 
 
+#: How the APIs are asked for: methods and paths.
+ASKED = {
+    "responses": [("POST", "/responses"), ("GET", "/responses/resp_none")],
+    "chat": [("POST", "/chat/completions")],
+    "assistants": [("GET", "/threads/thread_none")],
+}
+
+
+@pytest.mark.parametrize("wire", ASKED)
+async def test_the_api_of_an_endpoint_was_found_before_and_is_not_asked_for_again(emulator, wire):
+    endpoint = Endpoint(kind="emulator", base_url=emulator.base_url, wire=wire, model="emulator-1")
+    found = await discover_endpoint(endpoint, None, prompts=False, limit_s=PATIENCE_S, found=lambda _: None)
+
+    assert found.has(wire)
+    asked = {name for name, requests in ASKED.items() if any(emulator.sent(*request) for request in requests)}
+    assert asked == ASKED.keys() - {wire}
+
+
 class Chat:
     """A server with Chat Completions alone. `refuses`: fields that it rejects by name; `ignores`: others."""
 

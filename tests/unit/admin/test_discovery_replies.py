@@ -60,6 +60,7 @@ def test_a_limit_is_heeded_if_the_answer_is_no_longer(reply, heeds):
     [
         (chat(content='{"colour": "blue"}'), True),
         (chat(content='<think>Hm. {"a"}</think>\n\n{"colour": "blue"}'), True),
+        (chat(content='Hm.</think>{"colour": "blue"}'), True),  # the template wrote the opening tag
         (chat(content=[{"type": "text", "text": '{"colour": "blue"}'}]), True),
         (message('{"colour": "blue"}'), True),
         (chat(content="It is blue."), False),

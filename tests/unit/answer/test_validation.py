@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from threadmill.job.patterns import matches
+from threadmill.job.json.patterns import matches
 from threadmill.settings.endpoints.endpoint import Endpoint
 from threadmill.settings.tools import HttpSettings
 from threadmill_worker.answer.schema import check

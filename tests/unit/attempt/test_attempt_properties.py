@@ -12,10 +12,10 @@ from tests.unit.lifecycle.model_server import ModelServer, answer_of
 from tests.unit.lifecycle.model_worker import CANCELS, CRASHES, LIMITS, PRICED, START, UNCALLED, UNSENT, Fault
 from tests.unit.lifecycle.test_properties import faults, lives
 
+from threadmill.job.events.timeline import from_json
 from threadmill.job.message import Message
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
-from threadmill.job.timeline import from_json
 from threadmill.settings.endpoints.limits import Limits, PoolLimits
 from threadmill.store.records.job import JobRecord
 from threadmill_worker.attempt.attempt import Attempt
@@ -34,7 +34,7 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.progress import Features, Progress
 from threadmill_worker.limits.job_pool import JobPool
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 from threadmill_worker.store.jobs import AwaitedRun, Lease, LeftPool, Postponed
 
 MOST_CALLS = 1000

@@ -18,7 +18,7 @@ from threadmill.queue import make_app
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import Connection
 from threadmill_worker.celery_app.options import refusal
-from threadmill_worker.celery_app.tasks import _end_if_redis_refuses
+from threadmill_worker.celery_app.runtime import _end_if_redis_refuses
 
 
 def test_a_wrong_password_ends_the_worker_in_one_line(monkeypatch, capsys):

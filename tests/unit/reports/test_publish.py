@@ -7,9 +7,9 @@ import pytest
 from tests.reports import everything, report
 
 from threadmill.reports import publish
-from threadmill.reports.definition import ReportDefinition
+from threadmill.reports.definitions.definition import ReportDefinition
+from threadmill.reports.delivery.smtp import Smtp
 from threadmill.reports.report_run import ReportRun, ReportState
-from threadmill.reports.smtp import Smtp
 
 SMTP = Smtp.model_validate({"host": "mail.example", "from": "reports@shop.example", "to": ["boss@shop.example"]})
 ERROR = "12 of 20 documents failed: notes/<b>a</b>.md: is empty"

@@ -8,7 +8,7 @@ from threadmill.settings.settings import Settings
 from threadmill_worker.attempt.context.contexts import Contexts
 from threadmill_worker.attempt.context.not_served import NotServed
 from threadmill_worker.lifecycle.observations import Deleted, Rejected
-from threadmill_worker.live import EventPublisher
+from threadmill_worker.live.publisher import EventPublisher
 from threadmill_worker.store.jobs import JobStore
 from threadmill_worker.tools.registry import ToolRegistry
 

@@ -9,7 +9,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from pydantic import JsonValue
 from referencing.exceptions import Unresolvable
 
-from threadmill.job.json_schema import schema_problem
+from threadmill.job.json.schema import schema_problem
 from threadmill_worker.answer.json_text import DEPTH_LIMIT, TooDeep, parse
 from threadmill_worker.answer.validation import TooMuchWork, first_errors
 

@@ -14,7 +14,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
 
-from threadmill.job.patterns import cost, matches
+from threadmill.job.json.patterns import cost, matches
 
 #: Keywords that one validation may evaluate, about 10 µs each. Long lists, and long texts for large
 #: patterns, count more.

@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
 
-from threadmill.job.events import EventKind
+from threadmill.job.events.event import EventKind
+from threadmill.job.events.timeline import TimelineKind
 from threadmill.job.result import JobResult
-from threadmill.job.timeline import TimelineKind
 from threadmill.store.records.job import JobRecord, Move
 from threadmill.store.records.remote import KeptThread
 from threadmill.store.records.worker import FailingEndpoint

@@ -10,8 +10,8 @@ import structlog
 from redis.exceptions import RedisError
 
 from threadmill.errors import UnreadableRecord
+from threadmill.job.events.timeline import TimelineKind
 from threadmill.job.result import Failure, FailureKind, JobResult, JobState
-from threadmill.job.timeline import TimelineKind
 from threadmill.redis.errors import reply_of
 from threadmill.settings.settings import Settings
 from threadmill.store.records.job import JobRecord

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from threadmill.job.events import EventKind
+from threadmill.job.events.event import EventKind
 from threadmill.store.records.job import JobRecord
 from threadmill.store.records.worker import FailingEndpoint
 from threadmill_worker.attempt.context.contexts import AttemptContext

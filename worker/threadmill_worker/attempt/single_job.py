@@ -26,7 +26,7 @@ from threadmill_worker.attempt.own_process import HANDED_BACK, REDIS_WAS_AWAY
 from threadmill_worker.attempt.tasks import repeat, stop
 from threadmill_worker.event_loop import new_event_loop
 from threadmill_worker.lifecycle.actions import LANDING_S
-from threadmill_worker.live import EventPublisher
+from threadmill_worker.live.publisher import EventPublisher
 from threadmill_worker.store.batch_lane import LaneStore
 from threadmill_worker.store.jobs import JobStore, Lease
 from threadmill_worker.tools import registry

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from threadmill.job.timeline import Timeline, TimelineKind, add, to_json
+from threadmill.job.events.timeline import Timeline, TimelineKind, add, to_json
 from threadmill.store.records.job import JobRecord
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.timeline import happened

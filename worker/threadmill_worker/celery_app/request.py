@@ -6,6 +6,7 @@ from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import Ignore
 from celery.worker.request import Request as CeleryRequest
 
+from threadmill.job.result import JobResult, JobState
 from threadmill.queue import TASK
 from threadmill.secrets.redaction import redact, redact_all
 
@@ -16,6 +17,17 @@ class JobFailed(Exception):
 
 class JobCancelled(Ignore):  # type: ignore[misc]
     """The job was cancelled; for Celery, the task was revoked."""
+
+
+def succeeded(result: JobResult | None) -> JobResult:
+    """Returns the result of a job that succeeded. Raises what Celery expects of a task in all other cases."""
+    if result is None:
+        raise Ignore()
+    if result.failure is not None:
+        if result.state is JobState.CANCELLED:
+            raise JobCancelled(result.failure.message)
+        raise JobFailed(f"{result.failure.kind}: {result.failure.message}")
+    return result
 
 
 class Request(CeleryRequest):  # type: ignore[misc]

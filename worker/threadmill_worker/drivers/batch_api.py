@@ -5,7 +5,7 @@ Source: developers.openai.com/api/docs/guides/batch; openai-python types/batch.
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,17 +17,22 @@ import openai
 from threadmill.job.result import Failure, FailureKind
 from threadmill.secrets.redaction import redact_parsed
 from threadmill_worker.answer.json_text import parse
+from threadmill_worker.drivers.base.connection import Connection
 from threadmill_worker.drivers.chat.replies import parse_completion
+from threadmill_worker.drivers.chat.requests import batch_request as batch_completion
 from threadmill_worker.drivers.files import expiry
 from threadmill_worker.drivers.http.api import Api
 from threadmill_worker.drivers.http.bodies import lines
 from threadmill_worker.drivers.replies.error_bodies import error_in
 from threadmill_worker.drivers.replies.errors import CALL_ERRORS, Target, call_error_of
 from threadmill_worker.drivers.replies.json import NotTheApi, as_dict, parse_id
+from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.drivers.requests.tags import is_tagged, tag
 from threadmill_worker.drivers.responses.replies import parse_response
+from threadmill_worker.drivers.responses.requests import batch_request as batch_response
 from threadmill_worker.lifecycle.batch_observations import Answered, BatchObservation
 from threadmill_worker.lifecycle.observations import Gone, NotSent, Rejected, RunObservation, Unusable
+from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.server_errors import ServerError, failure_of
 
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -44,15 +49,19 @@ _UNANSWERED_CODES = frozenset({"batch_expired", "batch_cancelled"})
 
 
 @dataclass(frozen=True)
-class _Batched:
-    """How requests of one API are batched."""
+class Batched:
+    """How runs of one API are batched."""
 
     url: Literal["/v1/responses", "/v1/chat/completions"]  #: of each request
+    request: Callable[[Connection, JobSpec, Progress], Awaitable[dict[str, Any]]]  #: makes that of the job's next run
     parse: Callable[[dict[str, Any]], RunObservation]  #: reads the body of its reply
 
 
-_OF_RESPONSES = _Batched("/v1/responses", parse_response)
-_OF_CHAT = _Batched("/v1/chat/completions", partial(parse_completion, name="batch"))
+_RESPONSES = Batched("/v1/responses", batch_response, parse_response)
+_CHAT = Batched("/v1/chat/completions", batch_completion, partial(parse_completion, name="batch"))
+
+#: By wire. No batch begins on Assistants: such an endpoint had another wire when its batch began.
+BATCHED = {"responses": _RESPONSES, "chat": _CHAT, "assistants": _RESPONSES}
 
 
 class BatchesRefused(Exception):
@@ -81,7 +90,7 @@ class RemoteBatches:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._sdk = api.sdk
-        self._batched = _OF_CHAT if api.endpoint.wire == "chat" else _OF_RESPONSES
+        self._batched = BATCHED[api.endpoint.wire]
 
     def line(self, custom_id: str, body: dict[str, Any]) -> bytes:
         """Returns a request as a line of the file."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from threadmill.job.timeline import TimelineKind
+from threadmill.job.events.timeline import TimelineKind
 from threadmill_worker.lifecycle.progress import CurrentRun, Leftover, Progress
 
 #: A kind of entry, and its detail.

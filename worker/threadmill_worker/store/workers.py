@@ -13,7 +13,7 @@ from threadmill.settings.settings import Settings
 from threadmill.store.lease import take
 from threadmill.store.records.worker import Worker
 from threadmill.stored import read
-from threadmill_worker.live import Due
+from threadmill_worker.live.buffer import Due
 from threadmill_worker.store.connection import Connection
 from threadmill_worker.store.redis_clock import RedisClock
 

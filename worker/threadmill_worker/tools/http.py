@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 import httpx
 
 from threadmill.errors import SettingsError
-from threadmill.job.json_schema import schema_problem
+from threadmill.job.json.schema import schema_problem
 from threadmill.settings import credentials
 from threadmill.settings.tools import PLACEHOLDER, HttpSettings
 from threadmill_worker.answer.validation import TooMuchWork, first_errors

@@ -9,8 +9,8 @@ import typer
 from threadmill.client import Client
 from threadmill.job.result import JobState
 from threadmill.settings.prices import Prices, cost
+from threadmill.store.jobs.filters import JobFilter
 from threadmill.store.records.batch import BatchRecord
-from threadmill.store.records.job import JobFilter
 from threadmill_cli.app import AsJson, Exit, note, write_json, write_line
 from threadmill_cli.command import examples
 from threadmill_cli.rendering.progress import Reporter, spent

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import typer
 
 from threadmill.client import Client
-from threadmill.job.events import Event, EventKind
+from threadmill.job.events.event import Event, EventKind
 from threadmill_cli.app import AsJson, Exit, err, note, write, write_line
 from threadmill_cli.command import examples
 from threadmill_cli.commands.jobs.results import JobId, show_ending

@@ -9,7 +9,8 @@ import typer
 from threadmill.client import Client
 from threadmill.job.result import FailureKind, JobState, Usage
 from threadmill.job_facts import starts_at, summarise, took_s
-from threadmill.store.records.job import JobFilter, JobRecord, UnreadableJob
+from threadmill.store.jobs.filters import JobFilter
+from threadmill.store.records.job import JobRecord, UnreadableJob
 from threadmill_cli.app import AsJson, note, write_json
 from threadmill_cli.command import examples
 from threadmill_cli.rendering.table import write_table

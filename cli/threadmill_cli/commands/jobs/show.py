@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from threadmill.client import Client
-from threadmill.job.timeline import TimelineEntry
+from threadmill.job.events.timeline import TimelineEntry
 from threadmill.job_facts import facts_of
 from threadmill.store.records.packing import unpack_readable
 from threadmill_cli.app import AsJson, write_json, write_line

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from threadmill.client import Client
 from threadmill.errors import StoreUnavailable, ThreadmillError
-from threadmill.reports.definition import ReportDefinition
-from threadmill.reports.files import load
+from threadmill.reports.definitions.definition import ReportDefinition
+from threadmill.reports.definitions.files import load
 from threadmill.reports.inputs import NoDocuments, documents_of, map_template, reduce_template
 from threadmill.reports.publish import page_of
 from threadmill.reports.runner import ReportProblem, ReportRunner

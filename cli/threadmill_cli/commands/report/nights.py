@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import typer
 
 from threadmill.errors import ThreadmillError
-from threadmill.reports.files import load
+from threadmill.reports.definitions.files import load
 from threadmill.reports.inputs import check_prompts, documents_of
 from threadmill.reports.report_run import ReportRun, describe
 from threadmill.reports.store import ReportStore

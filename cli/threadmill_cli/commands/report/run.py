@@ -10,7 +10,7 @@ import typer
 from threadmill.batch.progress import BatchProgress
 from threadmill.client import Client
 from threadmill.errors import ThreadmillError
-from threadmill.reports.files import load, names
+from threadmill.reports.definitions.files import load, names
 from threadmill.reports.inputs import NoDocuments, documents_of
 from threadmill.reports.production import Stopped
 from threadmill.reports.rendering.formatting import count

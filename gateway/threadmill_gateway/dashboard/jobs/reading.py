@@ -7,7 +7,7 @@ from typing import Any
 
 from threadmill.client import Client
 from threadmill.errors import ThreadNotFound
-from threadmill.job.timeline import Timeline, TimelineKind
+from threadmill.job.events.timeline import Timeline, TimelineKind
 from threadmill.job_facts import facts_of
 from threadmill.secrets.redaction import redact
 from threadmill.store.records.job import JobRecord

@@ -8,11 +8,11 @@ from itertools import takewhile
 
 from threadmill.client import Client
 from threadmill.errors import BatchNotFound, InvalidReport
-from threadmill.reports import files as definitions
-from threadmill.reports.definition import ReportDefinition
+from threadmill.reports.definitions import files as definitions
+from threadmill.reports.definitions.definition import ReportDefinition
+from threadmill.reports.definitions.schedule import Fire
 from threadmill.reports.report_run import ReportRun
 from threadmill.reports.runner import ReportRunner
-from threadmill.reports.schedule import Fire
 from threadmill.store.records.batch import BatchRecord
 from threadmill_gateway.dashboard.reports.calendar import Month, Night, NightState, state_of, weeks_of
 

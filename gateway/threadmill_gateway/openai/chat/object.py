@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from threadmill.job.events import Event
+from threadmill.job.events.event import Event
 from threadmill.job.result import FailureKind, JobResult, JobState, Usage
 from threadmill.store.records.job import JobRecord
 from threadmill_gateway.openai.answer import annotations, answer_text, is_filtered, is_incomplete, is_refusal, reported

@@ -7,7 +7,7 @@ has characters, any other event counts one. So a reader can continue within a pi
 from collections.abc import Iterator
 from typing import Any
 
-from threadmill.job.events import Event
+from threadmill.job.events.event import Event
 from threadmill.job.result import JobResult, JobState
 from threadmill_gateway.openai.answer_stream import AnswerText
 from threadmill_gateway.openai.responses.object import (

@@ -1,1 +1,1 @@
-"""PURE: pages and messages of a report. For publish.py and delivery.py; imports report.py and answers.py."""
+"""PURE: pages and messages of a report. For publish.py and delivery/; imports content/ and answers.py."""

@@ -4,8 +4,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from threadmill.reports.content.report import Report, Section
 from threadmill.reports.rendering.formatting import count, duration, single_line
-from threadmill.reports.report import Report, Section
 
 _MOST_BARS = 40  #: documents with a bar each; more are shown as a histogram
 _BINS = 10

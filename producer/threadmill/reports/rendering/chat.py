@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from threadmill.reports.grouping import shorten
+from threadmill.reports.content.grouping import shorten
 from threadmill.reports.rendering.chat_text import SLACK, TEAMS, chat_text
 from threadmill.reports.rendering.html import is_web_page
 

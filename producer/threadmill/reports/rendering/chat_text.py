@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markdown_it.tree import SyntaxTreeNode
 
 from threadmill.answers import answer_tokens
-from threadmill.reports.grouping import shorten
+from threadmill.reports.content.grouping import shorten
 
 #: What starts or ends emphasis or a link in Markdown. An underscore inside a word does not.
 _TEAMS_SYNTAX = re.compile(r"[\\*\[\]]|(?<!\w)_|_(?!\w)")

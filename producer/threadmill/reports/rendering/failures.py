@@ -3,7 +3,7 @@
 import re
 
 from threadmill.batch.failures import FailureGroup, group_failures
-from threadmill.reports.report import Report, Section
+from threadmill.reports.content.report import Report, Section
 
 #: The boundary between two parts of a message.
 _BOUNDARY = re.compile(r"(?<=[;.])\s+|\s+(?=\()")

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 from markupsafe import Markup
 
 from threadmill.answers import answer_html
+from threadmill.reports.content.report import Report
 from threadmill.reports.rendering.chart import charts
 from threadmill.reports.rendering.formatting import single_line
 from threadmill.reports.rendering.template import environment, fill
-from threadmill.reports.report import Report
 
 #: With more documents than this, each is folded.
 _UNFOLDED = 12

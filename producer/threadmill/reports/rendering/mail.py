@@ -3,12 +3,12 @@
 from markupsafe import Markup
 
 from threadmill.answers import answer_html
-from threadmill.reports.grouping import shorten
+from threadmill.reports.content.grouping import shorten
+from threadmill.reports.content.report import Report
 from threadmill.reports.rendering.failures import reasons
 from threadmill.reports.rendering.formatting import count, duration, money, single_line
 from threadmill.reports.rendering.html import is_web_page
 from threadmill.reports.rendering.template import environment, fill
-from threadmill.reports.report import Report
 from threadmill.reports.report_run import ReportRun
 from threadmill.surrogates import replace_surrogates
 

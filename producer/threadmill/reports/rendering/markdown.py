@@ -3,9 +3,9 @@
 import re
 
 from threadmill.answers import answer_markdown
+from threadmill.reports.content.report import Report
 from threadmill.reports.rendering.formatting import single_line
 from threadmill.reports.rendering.template import environment, fill
-from threadmill.reports.report import Report
 
 #: The syntax of Markdown within a line.
 _SYNTAX = re.compile(r"[\\`*_\[\]<>&#|~$]")

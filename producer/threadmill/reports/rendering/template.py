@@ -7,9 +7,9 @@ from jinja2 import Environment, PackageLoader, TemplateError
 
 from threadmill.documents.readers.jinja import sandbox
 from threadmill.documents.template import BadTemplate
+from threadmill.reports.content.report import Report
 from threadmill.reports.rendering.failures import for_readers, reasons
 from threadmill.reports.rendering.formatting import count, duration, money
-from threadmill.reports.report import Report
 from threadmill.surrogates import replace_surrogates
 
 

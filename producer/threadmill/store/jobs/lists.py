@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, cast
 from threadmill.errors import UnreadableRecord
 from threadmill.job.result import TERMINAL, JobState
 from threadmill.store.connection import CHUNK
+from threadmill.store.jobs.filters import JobFilter, may_match
 from threadmill.store.jobs.reads import JobReader
-from threadmill.store.records.job import JobFilter, JobRecord, UnreadableJob, check_readable, may_match
+from threadmill.store.records.job import JobRecord, UnreadableJob, check_readable
 from threadmill.store.records.places import START, Order, Place
 
 #: Records that are read for one page. Fewer jobs may match the filter than the page could hold.

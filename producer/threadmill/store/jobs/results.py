@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, cast
 
 from threadmill.errors import JobNotFound, UnreadableRecord, WaitTimeout
-from threadmill.job.event_reader import Entry, EventReader
-from threadmill.job.events import Event
+from threadmill.job.events.event import Event
+from threadmill.job.events.reader import Entry, EventReader
 from threadmill.job.result import TERMINAL, Failure, FailureKind, JobResult, JobState
 from threadmill.store.connection import BLOCK_S, chunks, moment_of
 from threadmill.store.jobs.reads import JobReader, check_id

@@ -20,7 +20,7 @@ from threadmill_worker.drivers.streaming.stream import StreamSlots
 from threadmill_worker.lifecycle.actions import PollRun, StartRun
 from threadmill_worker.lifecycle.observations import NotSent, RunObservation, Unknown
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 PROGRESS = Progress(deadline_at=0, messages=1, thread_id="thread_1")
 NAMED = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59"}

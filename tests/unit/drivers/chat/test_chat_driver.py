@@ -43,7 +43,7 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.progress import CurrentRun, Features, Intent, PendingRequest, Progress
 from threadmill_worker.lifecycle.replace import replace
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 PROGRESS = Progress(deadline_at=0, messages=1, thread_id="", pending=PendingRequest(7.0))
 TOOL = {"type": "function", "function": {"name": "weigh"}}

@@ -24,7 +24,7 @@ from threadmill_worker.drivers.streaming.events import name_of
 from threadmill_worker.drivers.streaming.sse import Frame
 from threadmill_worker.drivers.streaming.stream import RARELY_S, EventStream, StreamSlots
 from threadmill_worker.lifecycle.observations import RunObservation
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 MESSAGE = {
     "id": "msg_1",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import FormData
 
 from threadmill.errors import InvalidJob
-from threadmill.job.events import Event, EventKind
+from threadmill.job.events.event import Event, EventKind
 from threadmill.job.prompt import PromptJob
 from threadmill.settings.profile import Profile
 from threadmill.settings.settings import Settings

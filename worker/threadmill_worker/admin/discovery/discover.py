@@ -49,14 +49,14 @@ async def discover_url(
 async def discover_endpoint(
     endpoint: Endpoint, variable: str | None, *, prompts: bool, limit_s: float, found: Found
 ) -> Discovery:
-    """Returns what the server of an endpoint offers on the API that the settings name. Raises ServerUnusable.
+    """Returns what the server of an endpoint offers on the API of its settings, which `probe` has found there.
 
-    `variable`: holds the key; None: the first of the endpoint's.
+    `variable`: holds the key; None: the first of the endpoint's. Raises ServerUnusable.
     """
     client = connect(endpoint, variable)
     asker = Asker(client.http, limit_s, found)
     try:
-        apis, _ = await find_apis(asker)
+        apis, _ = await find_apis(asker, endpoint.wire)
         return await _explored(asker, endpoint.base_url, apis, endpoint.model, prompts=prompts, wire=endpoint.wire)
     except Unreached as error:
         raise unreached(endpoint.base_url, error) from None

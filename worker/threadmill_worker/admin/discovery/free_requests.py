@@ -1,8 +1,10 @@
 """The requests of a check that cost nothing: for ids that no server knows, for lists, and invalid ones."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from threadmill.settings.endpoints.endpoint import Wire
 from threadmill_worker.admin.discovery.asking import Asker
 from threadmill_worker.admin.discovery.findings import Finding, models_in, said
 from threadmill_worker.drivers.http.exchange import Reply
@@ -38,25 +40,41 @@ _LISTS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-async def find_apis(asker: Asker) -> tuple[list[Finding], list[Reply]]:
-    """Returns what the server says about each API, and the replies that show it. Raises Unreached."""
+async def find_apis(asker: Asker, known: Wire | None = None) -> tuple[list[Finding], list[Reply]]:
+    """Returns what the server says about each API, and the replies that show it. Raises Unreached.
+
+    `known`: an API that another check has found, and that is not asked for again.
+    """
     elsewhere = {method: await asker.ask(method, _NOWHERE, {}) for method in ("POST", "GET")}
-    findings, replies = [], []
+    findings: list[Finding] = []
+    replies: list[Reply] = []
     for question in _APIS:
-        for method, path in question.requests:
-            reply = await asker.ask(method, path, {})
-            replies.append(reply)
-            has = has_path(method, path, reply.status, reply.text)
-            if has and _alike(reply, path, elsewhere[method]):
-                has = False
-            if has or (method, path) == question.requests[-1]:
-                findings.append(Finding(question.feature, has, f"{_shown(method, path)}: {said(reply)}"))
-                break
+        if question.feature == known:
+            findings.append(Finding(known, True, "found before"))
+            continue
+        finding, answers = await _ask(asker, question, elsewhere)
+        findings.append(finding)
+        replies += answers
     if findings[-1].has is None and replies[-1].status >= 500:
         findings[-1] = await _make_thread(asker)
-    if len(replies) == len(_APIS) and len({(reply.status, reply.text) for reply in replies}) == 1:
+    if known is None and len(replies) == len(_APIS) and len({(reply.status, reply.text) for reply in replies}) == 1:
         findings = [replace(each, has=None) for each in findings]  # LiteLLM answers so without a key
     return findings, replies
+
+
+async def _ask(asker: Asker, question: Question, elsewhere: Mapping[str, Reply]) -> tuple[Finding, list[Reply]]:
+    """Returns the answer, and the replies that it needed. `elsewhere`: what the server replies for an unknown path."""
+    replies: list[Reply] = []
+    for method, path in question.requests:
+        reply = await asker.ask(method, path, {})
+        replies.append(reply)
+        has = has_path(method, path, reply.status, reply.text)
+        if has and _alike(reply, path, elsewhere[method]):
+            has = False
+        finding = Finding(question.feature, has, f"{_shown(method, path)}: {said(reply)}")
+        if has:
+            break
+    return finding, replies
 
 
 async def _make_thread(asker: Asker) -> Finding:

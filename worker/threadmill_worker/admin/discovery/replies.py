@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from threadmill_worker.answer.json_text import parse
+from threadmill_worker.drivers.chat.thinking import split_thinking
 from threadmill_worker.drivers.http.exchange import Reply
 from threadmill_worker.drivers.replies.json import as_dict
 from threadmill_worker.drivers.replies.paths import UNAUTHORISED, object_in
@@ -23,9 +24,6 @@ _UNSUPPORTED = re.compile(r"\bnot supported\b|\bunsupported\b|\b(?:does not|does
 
 #: OpenAI's Chat Completions refuses a request whose limit a reasoning model has used up before it wrote anything.
 _CUT = "output limit was reached"
-
-#: The thoughts that some models write before their answer.
-_THOUGHTS = re.compile(r"\s*<think>.*?</think>\s*", re.DOTALL)
 
 
 def is_answered(reply: Reply) -> bool:
@@ -78,7 +76,7 @@ def keeps_schema(reply: Reply) -> bool | None:
     if _choice(body).get("finish_reason") == "length" or body.get("status") == "incomplete":
         return None
     try:
-        return isinstance(as_dict(parse(_THOUGHTS.sub("", text_of(body), count=1))).get(ANSWER), str)
+        return isinstance(as_dict(parse(split_thinking(text_of(body))[1])).get(ANSWER), str)
     except ValueError:
         return False
 

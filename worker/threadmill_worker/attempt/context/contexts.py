@@ -20,18 +20,17 @@ from threadmill_worker.drivers.assistants.driver import AssistantsDriver
 from threadmill_worker.drivers.base.connection import Connection
 from threadmill_worker.drivers.base.driver import Driver
 from threadmill_worker.drivers.base.remote_objects import RemoteObjects
-from threadmill_worker.drivers.batch_api import RemoteBatches
+from threadmill_worker.drivers.batch_api import BATCHED, RemoteBatches
 from threadmill_worker.drivers.chat.driver import ChatDriver
-from threadmill_worker.drivers.chat.requests import batch_request as batch_completion
 from threadmill_worker.drivers.files import FileTransfer
 from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.drivers.responses.driver import ResponsesDriver
-from threadmill_worker.drivers.responses.requests import batch_request as batch_response
 from threadmill_worker.files.artifacts import ArtifactStore
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.steps.recovery.discounts import limits_in_lane
 from threadmill_worker.limits.job_pool import JobPool
-from threadmill_worker.live import EventBuffer, EventPublisher
+from threadmill_worker.live.buffer import EventBuffer
+from threadmill_worker.live.publisher import EventPublisher
 from threadmill_worker.monitoring.metrics import UNCOUNTED, Metrics
 from threadmill_worker.store.durations import DurationStore
 from threadmill_worker.store.jobs import JobStore
@@ -125,8 +124,7 @@ class Contexts:
         if spec.batch_lane is None:
             return None
         connection = self.connection(spec.endpoint, spec.key)
-        make = batch_completion if connection.endpoint.wire == "chat" else batch_response
-        return await make(connection, spec, progress)
+        return await BATCHED[connection.endpoint.wire].request(connection, spec, progress)
 
     def batches(self, name: str, key: str | None = None) -> RemoteBatches:
         """The Batch API of an endpoint. `key`: as in `connection`."""

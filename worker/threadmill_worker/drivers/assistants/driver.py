@@ -49,7 +49,7 @@ from threadmill_worker.lifecycle.observations import (
     Untraceable,
 )
 from threadmill_worker.lifecycle.progress import Progress
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 #: Passages that a search found are included only on request.
 _WITH_PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"

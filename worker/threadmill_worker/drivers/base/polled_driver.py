@@ -7,7 +7,7 @@ from threadmill_worker.drivers.base.wire_driver import WireDriver
 from threadmill_worker.drivers.requests.job_spec import JobSpec
 from threadmill_worker.drivers.streaming.events import Events
 from threadmill_worker.drivers.streaming.stream import EventStream
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 
 class PolledDriver(WireDriver):

@@ -31,7 +31,7 @@ from threadmill_worker.lifecycle.actions import (
 )
 from threadmill_worker.lifecycle.observations import CallError, Observation, Rejected, Untraceable
 from threadmill_worker.lifecycle.progress import Intent, Progress
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 
 class WireDriver(ABC):

@@ -51,7 +51,7 @@ from threadmill_worker.lifecycle.observations import (
 )
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.replace import replace
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from threadmill_worker.drivers.http.calls import Post, read_body
 from threadmill_worker.drivers.replies.json import NotTheApi, as_dict, parse_object
 from threadmill_worker.drivers.streaming.pacing import pause_after, read_to_end
 from threadmill_worker.drivers.streaming.sse import Frame, Frames, TooLong
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 #: The last event of a stream. Some servers leave it out.
 _DONE = b"[DONE]"

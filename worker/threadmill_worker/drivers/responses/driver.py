@@ -68,7 +68,7 @@ from threadmill_worker.lifecycle.observations import (
 from threadmill_worker.lifecycle.progress import Progress
 from threadmill_worker.lifecycle.replace import replace
 from threadmill_worker.lifecycle.steps.recovery.context import lacks_context
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 
 class ResponsesDriver(PolledDriver):

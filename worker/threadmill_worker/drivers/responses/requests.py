@@ -15,10 +15,8 @@ from threadmill_worker.drivers.requests.notes import current_time_note, with_not
 from threadmill_worker.drivers.requests.tags import run_name, tag
 from threadmill_worker.drivers.requests.tiers import fields_of
 from threadmill_worker.drivers.responses.replies import assistant_message
+from threadmill_worker.drivers.responses.tools import flat, tool_choice_of, tools_of
 from threadmill_worker.lifecycle.progress import CurrentRun, Progress
-
-#: Fields that the Responses API requires of every function, and the Assistants API does not.
-_FUNCTION: dict[str, Any] = {"strict": False, "parameters": {"type": "object", "properties": {}}}
 
 #: Details of steps that a response contains only on request.
 STEP_DETAILS = ["code_interpreter_call.outputs", "file_search_call.results"]
@@ -151,10 +149,10 @@ class Requests:
         fields = {
             "model": self._spec.model,
             "instructions": with_notes(self._spec, progress, current_time_note),
-            "tools": self._tools(progress),
-            "tool_choice": _flat_choice(job.tool_choice),
+            "tools": tools_of(self._spec, progress),
+            "tool_choice": tool_choice_of(self._spec),
             "include": STEP_DETAILS if job.include_steps else None,
-            "text": {"format": _flat(form, "json_schema")} if isinstance(form, dict) else None,
+            "text": {"format": flat(form, "json_schema")} if isinstance(form, dict) else None,
             "temperature": self._spec.temperature,
             "top_p": self._spec.top_p,
             "max_output_tokens": job.max_completion_tokens,
@@ -167,40 +165,6 @@ class Requests:
             **fields_of(progress.requested_lane, self._spec.tag),
         }
         return {name: value for name, value in fields.items() if value is not None}
-
-    def _tools(self, progress: Progress) -> list[dict[str, Any]] | None:
-        """Function tools are flat in this API, and the server's own tools name their files and stores."""
-        if self._spec.tools is None:
-            return None
-        return [self._tool(tool, progress) for tool in self._spec.tools]
-
-    def _tool(self, tool: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        match tool.get("type"):
-            case "function" if isinstance(tool.get("function"), dict):
-                return {**_FUNCTION, **_flat(tool, "function")}
-            case "file_search":
-                own = [progress.store.id] if progress.store is not None else []
-                stores = [*own, *self._resources("file_search", "vector_store_ids")]
-                return _with_ids(_flat(tool, "file_search"), "vector_store_ids", stores)
-            case "code_interpreter":
-                files = self._spec.attachments.files_for("code_interpreter", progress.uploaded)
-                ids = [*files, *self._resources("code_interpreter", "file_ids")]
-                container = tool.get("container") or {"type": "auto"}
-                if isinstance(container, dict):
-                    return {**tool, "container": _with_ids(container, "file_ids", ids)}
-                if files:
-                    raise InvalidJob(
-                        f"`tools`: files cannot be put into the container {container!r} that code_interpreter names; "
-                        "leave the container out, or the files"
-                    )
-        return tool
-
-    def _resources(self, tool: str, what: str) -> list[str]:
-        """Returns the files or stores of the profile's tool."""
-        resources = self._spec.profile and self._spec.profile.tool_resources
-        of_tool = (resources or {}).get(tool)
-        ids = of_tool.get(what) if isinstance(of_tool, dict) else None
-        return [str(each) for each in ids] if isinstance(ids, list) else []
 
     async def _messages(self, progress: Progress) -> list[dict[str, Any]]:
         return [await self._message(each, progress) for each in self._spec.job.conversation]
@@ -234,12 +198,6 @@ async def batch_request(connection: Connection, spec: JobSpec, progress: Progres
     return {name: value for name, value in body.items() if name != "background"}
 
 
-def _with_ids(tool: dict[str, Any], field: str, ids: list[str]) -> dict[str, Any]:
-    """Returns the tool with these ids added to the field."""
-    given = tool.get(field)
-    return {**tool, field: list(dict.fromkeys([*ids, *(given if isinstance(given, list) else ())]))}
-
-
 def _results(outputs: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {"type": "function_call_output", "call_id": call_id, "output": output} for call_id, output in outputs.items()
@@ -251,13 +209,3 @@ def _kind_of(spec: JobSpec) -> ThreadKind | None:
     if spec.job.thread is None or spec.kept is None:
         return None
     return spec.kept.kind or ("chain" if spec.kept.has_transcript else "conversation")
-
-
-def _flat(value: dict[str, Any], name: str) -> dict[str, Any]:
-    """{"type": T, T: {...}} of the Assistants API -> {"type": T, ...}"""
-    inner = value.get(name)
-    return {"type": value["type"], **inner} if isinstance(inner, dict) else dict(value)
-
-
-def _flat_choice(choice: Any) -> Any:
-    return _flat(choice, "function") if isinstance(choice, dict) else choice

@@ -6,7 +6,7 @@ from typing import Any
 
 from threadmill_worker.drivers.replies.json import parse_object
 from threadmill_worker.drivers.streaming.sse import Frame
-from threadmill_worker.live import ReadDelta
+from threadmill_worker.live.buffer import ReadDelta
 
 Object = dict[str, Any]
 

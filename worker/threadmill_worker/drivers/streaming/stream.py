@@ -25,7 +25,7 @@ from threadmill_worker.drivers.streaming.events import Events, name_of
 from threadmill_worker.drivers.streaming.pacing import pause_after, read_to_end
 from threadmill_worker.drivers.streaming.sse import Frame, Frames
 from threadmill_worker.lifecycle.observations import RunObservation
-from threadmill_worker.live import EventBuffer
+from threadmill_worker.live.buffer import EventBuffer
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,1 @@
+"""`threadmill doctor`. For the entry point; imports discovery.py."""
