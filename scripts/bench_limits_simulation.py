@@ -1,4 +1,4 @@
-"""Simulates the limiter of a fleet against a server with a token bucket, to choose the parameters of tuning.lua.
+"""Simulates the limiter of a fleet against a server with limits, to choose the parameters of tuning.lua.
 
     .venv/bin/python -m scripts.bench_limits_simulation                          the table and the changes of a limit
     .venv/bin/python -m scripts.bench_limits_simulation BETA=0.8 GROWTH=0.5      the same with other parameters
@@ -19,143 +19,17 @@ limits` measures real processes. What the simulation showed, for servers that te
 """
 
 import argparse
-import heapq
 import itertools
-import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from tests.limiter_model import Model, Wait, tuning
-
-RUN_S = 2.0  #: how long a run takes
-
-
-@dataclass
-class Server:
-    """A token bucket of `rate` starts per second. Refused starts may count too, down to a debt of one minute."""
-
-    rate: float
-    burst: float
-    counts_refused: bool = False
-    has_headers: bool = False
-    gives_delay: bool = False
-    changes: list[tuple[float, float]] = field(default_factory=list)  #: (from when, rate), in this order
-    level: float = 0.0
-    at: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.level = self.burst
-
-    def accepts(self, now: float) -> bool:
-        while self.changes and now >= self.changes[0][0]:
-            moment, rate = self.changes.pop(0)
-            self._refill(moment)
-            self.rate = rate
-        self._refill(now)
-        accepted = self.level >= 1
-        if accepted or self.counts_refused:
-            self.level = max(-60 * self.rate, self.level - 1)
-        return accepted
-
-    def news(self) -> dict[str, float]:
-        """What a reply says: OpenAI's headers, and how long to wait after a refusal."""
-        headers: dict[str, float] = {}
-        if self.has_headers:
-            used = max(self.burst - self.level, 0)
-            limit = self.rate * 60
-            headers = {
-                "requests_limit": limit,
-                "requests_remaining": limit - used,
-                "requests_reset_s": used / self.rate,
-            }
-        return headers | ({"delay_s": (1 - self.level) / self.rate} if self.gives_delay and self.level < 1 else {})
-
-    def _refill(self, now: float) -> None:
-        self.level = min(self.burst, self.level + (now - self.at) * self.rate)
-        self.at = now
-
-
-@dataclass
-class Fleet:
-    """Workers with `slots` that run `jobs`, and what happened."""
-
-    model: Model
-    server: Server
-    jobs: int
-    slots: int
-    rtt_s: float
-    set_limits: dict[str, float] = field(default_factory=dict)
-    run_s: float = RUN_S
-    seed: int = 1
-    now: float = 0.0
-    refusals: int = 0
-    asks: int = 0  #: refused by the limiter
-    starts: list[float] = field(default_factory=list)  #: times of accepted starts
-    end: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._numbers = itertools.count()
-        self._ready = [f"j{n}" for n in range(self.jobs)][::-1]
-        self._free = self.slots
-        self._dice = random.Random(self.seed)
-
-    def run(self, until: float = 10_000.0) -> None:
-        self._tick()
-        while self._events:
-            self.now, _, act, arguments = heapq.heappop(self._events)
-            if self.now > until:
-                break
-            act(*arguments)
-
-    def _after(self, delay_s: float, act: Callable[..., None], *arguments: Any) -> None:
-        heapq.heappush(self._events, (self.now + delay_s, next(self._numbers), act, arguments))
-
-    def _tick(self) -> None:
-        """Workers renew their leases, which dispatches too."""
-        self._dispatch()
-        if self._ready:
-            self._after(1.0, self._tick)
-
-    def _dispatch(self) -> None:
-        while self._free and self._ready and self.model.may_dispatch(self.now):
-            job = self._ready.pop()
-            self.model.dispatched(self.now, job)
-            self._free -= 1
-            self._after(self._dice.uniform(0.002, 0.02), self._ask, job, None)
-
-    def _ask(self, job: str, ticket: tuple[int, float] | None) -> None:
-        reply = self.model.acquire(self.now, job, ticket=ticket, **self.set_limits)
-        if isinstance(reply, Wait):
-            self.asks += 1
-            self._after(max(reply.at - self.now, 0.001) + self._dice.uniform(0, 0.005), self._ask, job, reply.ticket)
-        else:
-            self._after(self.rtt_s / 2 * self._dice.uniform(0.7, 1.3), self._arrive, job, self.now)
-
-    def _arrive(self, job: str, sent_at: float) -> None:
-        accepted = self.server.accepts(self.now)
-        self._after(
-            self.rtt_s / 2 * self._dice.uniform(0.7, 1.3), self._reply, job, sent_at, accepted, self.server.news()
-        )
-
-    def _reply(self, job: str, sent_at: float, accepted: bool, news: dict[str, float]) -> None:
-        self.model.tell(self.now, job, "accepted" if accepted else "refused", sent_at=sent_at, **news)
-        if accepted:
-            self.starts.append(self.now)
-            self._after(self.run_s, self._finish, job)
-        else:
-            self.refusals += 1
-            self._after(0.002, self._ask, job, None)
-
-    def _finish(self, job: str) -> None:
-        self.end = self.now
-        self.model.leave(self.now, job)
-        self._free += 1
-        self._dispatch()
+from scripts.simulated_fleet import RUN_S, Fleet, Server
+from tests.limiter_model import Model, tuning
 
 
 @dataclass(frozen=True)
@@ -226,6 +100,87 @@ def _reaches(starts: list[float], since: float, rate: float) -> float | None:
     return None
 
 
+@dataclass(frozen=True)
+class PlacesCase:
+    """Jobs on a server that works on so many at a time: `places`, and from `changed_at_s` on `changed`."""
+
+    places: int
+    run_s: float = RUN_S
+    is_call: bool = True
+    spread: float = 0.0
+    rtt_s: float = 0.02
+    rate: float = math.inf  #: that the server bears, too
+    changed: int | None = None
+    changed_at_s: float = 30.0
+    jobs: int = 1000
+    slots: int = 200
+
+    @property
+    def name(self) -> str:
+        kind = "calls" if self.is_call else "runs"
+        spread = f" ± {self.spread:.0%}" if self.spread else ""
+        parts = [f"{self.places} at a time", f"{kind} of {self.run_s:g} s{spread}", f"reply {self.rtt_s * 1000:g} ms"]
+        if self.changed:
+            parts.append(f"{self.changed} after {self.changed_at_s:g} s")
+        if math.isfinite(self.rate):
+            parts.append(f"{self.rate:g}/s")
+        return ", ".join([*parts, f"{self.slots} slots"])
+
+    def run(self, parameters: SimpleNamespace, seed: int = 1) -> tuple[float, float, float]:
+        """Returns the share of the ideal speed, refusals per job and refused asks per job."""
+        changes = [(self.changed_at_s, float(self.changed))] if self.changed else []
+        burst = self.rate if math.isfinite(self.rate) else 1.0
+        server = Server(self.rate, burst, places=self.places, place_changes=changes)
+        fleet = Fleet(
+            Model(tuning=parameters),
+            server,
+            self.jobs,
+            self.slots,
+            self.rtt_s,
+            run_s=self.run_s,
+            spread=self.spread,
+            is_call=self.is_call,
+            seed=seed,
+        )
+        fleet.run()
+        return self._ideal_s() / fleet.end, fleet.refusals / self.jobs, fleet.asks / self.jobs
+
+    def _ideal_s(self) -> float:
+        """How long the jobs take if every place that the slots can fill is always taken."""
+        before = min(self.places / self.run_s, self.slots / self.run_s, self.rate)
+        after = min((self.changed or self.places) / self.run_s, self.slots / self.run_s, self.rate)
+        left = self.jobs - before * self.changed_at_s
+        return self.changed_at_s + left / after if left > 0 and self.changed else self.jobs / before
+
+
+def places_cases() -> list[PlacesCase]:
+    fixed = [
+        PlacesCase(places, run_s, is_call, jobs=max(400, min(2000, int(40 * places / run_s))), slots=slots)
+        for places, run_s, is_call, slots in itertools.product((4, 64), (0.5, 2, 60), (True, False), (200, 1000))
+    ]
+    real = [
+        PlacesCase(64, 5, spread=0.8),
+        PlacesCase(64, 2, rtt_s=0.3),
+        PlacesCase(1),
+        PlacesCase(300, slots=1000, jobs=4000),
+    ]
+    changing = [
+        PlacesCase(64, is_call=is_call, changed=changed, jobs=2000)
+        for is_call, changed in itertools.product((True, False), (32, 128))
+    ]
+    both = [PlacesCase(64, rate=rate, is_call=is_call) for rate, is_call in itertools.product((20, 40), (True, False))]
+    return [*fixed, *real, *changing, *both]
+
+
+def call_cases() -> list[PlacesCase]:
+    """Chat Completions on a server that limits starts alone."""
+    lengths = [(0.5, 0.0), (2.0, 0.0), (5.0, 0.8), (60.0, 0.0)]
+    return [
+        PlacesCase(10**6, run_s, is_call, spread, rate=rate, jobs=int(rate * 60), slots=max(200, int(rate * run_s * 2)))
+        for rate, (run_s, spread), is_call in itertools.product((1, 20), lengths, (True, False))
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Simulates the limiter against a server with a token bucket.")
     parser.add_argument("changes", nargs="*", metavar="NAME=VALUE", help="parameters of tuning.lua to change")
@@ -241,7 +196,15 @@ def main() -> None:
     for rtt_s, counts in itertools.product((0.02, 0.3), (False, True)):
         times = ("never" if each is None else f"{each:g} s" for each in follow(parameters, rtt_s, counts))
         changed.add_row(f"reply {rtt_s * 1000:g} ms{', refused count' if counts else ''}", *times)
-    Console().print(table, changed)
+    Console(width=160).print(table, changed, _table("places", [*places_cases(), *call_cases()], parameters))
+
+
+def _table(title: str, cases: Sequence[PlacesCase], parameters: SimpleNamespace) -> Table:
+    table = Table(title, "of ideal", "refusals a job", "refused asks a job")
+    for case in cases:
+        shares, refusals, asks = zip(*(case.run(parameters, seed) for seed in range(1, 4)), strict=True)
+        table.add_row(case.name, *(f"{statistics.mean(each):.2f}" for each in (shares, refusals, asks)))
+    return table
 
 
 if __name__ == "__main__":

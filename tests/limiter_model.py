@@ -60,7 +60,11 @@ class Model:
     dispatch_tat: float = 0.0
     tokens_estimated: float | None = None  #: means of jobs
     tokens_used: float | None = None
+    marks: dict[str, str] = field(
+        default_factory=dict
+    )  #: '-': its start was refused; '+': it went on, with tool outputs
     reclaimed_at: float = 0.0
+    asks_tat: float = 0.0  #: when all who wait for a permit have asked again
     waits: int = 0
     epoch: int = 0
     shut_until: float = 0.0
@@ -77,8 +81,15 @@ class Model:
     is_slow: bool = False
     w_max: float = 0.0
     t_max: float = 0.0
+    number: float | None = None  #: of jobs at a time
+    guessed: float | None = None  #: the number as it was first guessed, until it is confirmed
+    tests: int = 0  #: that were refused, of the guess
+    tested: int | None = None  #: jobs that had started with the last test
+    tested_at: float | None = None  #: when the first test without a reply was started
     accepted_rate: float = 0.0
     accepted_at: float = 0.0
+    guessed_at: float = -1e9
+    contradictions: int = 0
     refused: int = 0
     accepted_in_a_row: int = 0
     accepted_before: int = 0
@@ -96,8 +107,10 @@ class Model:
     ) -> Wait | None:
         """Returns None for a start. `limits`: those that are set, `requests_per_minute` and so on."""
         self._set_limits(now, learn, limits)
+        self._settle_test(now)
         if not self._take_permit(now, job):
-            return self._refuse(now + self.tuning.ASK_CONCURRENT_S, "concurrent")
+            reason = "concurrent" if "concurrent" in self.set_limits else "as many jobs run as the server takes"
+            return self._refuse(self._asks_again(now), reason)
         expected = self._expected(tokens)
         costs = self._costs(expected)
         opens, _ = self._opening(now)
@@ -119,8 +132,13 @@ class Model:
         self._free(now, job, tokens_used)
 
     def may_dispatch(self, now: float) -> bool:
+        self._settle_test(now)
         times = (self.shut_until, self.rows["requests"].tat, self.rows["tokens"].tat, self.dispatch_tat)
-        return not self._awaits_limits(now) and self._are_free(now, 1) and max(times) < now + self.tuning.LOOKAHEAD_S
+        return (
+            not self._awaits_limits(now)
+            and self._are_free(now, 1 + self._has_waiting(now))
+            and max(times) < now + self.tuning.LOOKAHEAD_S
+        )
 
     def _awaits_limits(self, now: float) -> bool:
         if self.known or self.dispatched_at is None or now > self.dispatched_at + self.tuning.UNKNOWN_S:
@@ -140,6 +158,8 @@ class Model:
         new = {name.removesuffix("_per_minute"): limit for name, limit in limits.items()}
         if not learn:
             self.learned.clear()
+        if not learn or "requests" in new or "concurrent" in new:
+            self._forget_number()
         if not learn or "requests" in new:
             self.rate = None
         for kind, row in self.rows.items():
@@ -161,8 +181,10 @@ class Model:
             self.probe = now + self.tuning.PROBE_S
         if self._has_window():
             self.starts[job] = now + self.tuning.UNANSWERED_S
+        has_started = self._has_started(job)
         reserved, estimated = self.jobs.get(job) or (0, 0)
         self.jobs[job] = round(reserved + tokens[0], 6), estimated + tokens[1]
+        self._mark_start(now, job, has_started)
         if self.tokens_estimated is None and "tokens" in costs:
             self.tokens_estimated = tokens[1]
 
@@ -180,28 +202,65 @@ class Model:
 
     # Places
 
-    def _has_room(self, more: int) -> bool:
-        return len(self.jobs) + more <= self.set_limits.get("concurrent", math.inf)
+    def _most(self, now: float) -> float:
+        """How many jobs may have a permit."""
+        if "concurrent" in self.set_limits or not self._learns_number():
+            return self.set_limits.get("concurrent", math.inf)
+        assert self.number is not None
+        if self.guessed is None:
+            return math.floor(self.number + 0.5)
+        pause_s = min(self.tuning.PAUSE_S * 2**self.tests, self.tuning.LONGEST_PAUSE_S)
+        return self.number + (max(1, self.number - self.guessed) if now >= self.t_max + pause_s else 0)
+
+    def _has_room(self, now: float, more: int) -> bool:
+        return len(self.jobs) + more <= self._most(now)
+
+    def _has_started(self, job: str) -> bool:
+        return self.jobs.get(job) is not None and self.marks.get(job) != "-"
+
+    def _started(self) -> int:
+        """How many jobs have started and were not refused."""
+        return sum(map(self._has_started, self.jobs))
+
+    def _mark_start(self, now: float, job: str, has_started: bool) -> None:
+        if has_started:
+            self.marks[job] = "+"
+            return
+        self.marks.pop(job, None)
+        if self.guessed is not None and self._learns_number() and self._started() > (self.number or 0):
+            self.tested = self._started()
+            self.tested_at = now if self.tested_at is None else self.tested_at
+
+    def _has_waiting(self, now: float) -> bool:
+        """Whether a job with a slot waits for a permit: the next one is for it."""
+        return now < self.asks_tat + self.tuning.ASKED_S
+
+    def _asks_again(self, now: float) -> float:
+        at = max(now, self.asks_tat) + 1 / max(1, self.measured(now))
+        at = min(at, now + self.tuning.ASK_CONCURRENT_S)
+        self.asks_tat = max(self.asks_tat, at)
+        return at
 
     def _are_free(self, now: float, more: int) -> bool:
-        if self._has_room(more):
+        if self._has_room(now, more):
             return True
         if now - self.reclaimed_at >= self.tuning.RECLAIM_S:
             self.reclaimed_at = now
             for job in [job for job in self.jobs if not self.is_open(job)]:
                 self._free(now, job, 0)
-        return self._has_room(more)
+        return self._has_room(now, more)
 
     def _take_permit(self, now: float, job: str) -> bool:
-        if self.jobs.get(job) is not None:
+        if self._has_started(job):
             return True
         if self._are_free(now, 0 if job in self.jobs else 1):
             self.jobs.setdefault(job, None)
             return True
-        self.jobs.pop(job, None)
+        self._free(now, job, 0)
         return False
 
     def _free(self, now: float, job: str, tokens_used: float | None) -> None:
+        self.marks.pop(job, None)
         (reserved, estimated), rate = self.jobs.pop(job, None) or (0, 0), self._token_rate()
         if rate and estimated and tokens_used is not None:
             if tokens_used > 0:
@@ -288,6 +347,7 @@ class Model:
             if news["sent_at"] >= self.shut_at:
                 self._shut(now, news["delay_s"], news.get("reason", "it refused a call"))
         elif kind == "refused":
+            self._unstart(job)
             self._refused(now, news["sent_at"], news.get("delay_s"), news.get("reason", "it refused a call"))
         else:
             self.down_until = now + news.get("delay_s", self.tuning.DOWN_S)
@@ -297,7 +357,7 @@ class Model:
         return self.accepted_rate * math.exp(-(now - self.accepted_at) / self.tuning.MEASURED_S)
 
     def _has_window(self) -> bool:
-        return self.learns and self._request_rate() is None
+        return self.learns and self._request_rate() is None and not self._learns_number()
 
     def _is_window_full(self, now: float) -> bool:
         self.starts = {job: until for job, until in self.starts.items() if until > now}
@@ -314,10 +374,108 @@ class Model:
         self.probe = self.pause_s = self.down_until = None
         if self.rate is not None and not self.is_slow:
             self.accepted_in_a_row += 1
-        if self.rate is not None:
+        if self._learns_number():
+            self._grow_number(now, sent_at)
+        elif self.rate is not None:
             self._grow(now)
         elif self._request_rate() is None:
             self.window = (self.window or self.tuning.WINDOW) + 1
+
+    def _unstart(self, job: str) -> None:
+        if self._has_started(job) and self.marks.get(job) != "+":
+            self.marks[job] = "-"
+
+    # The number of jobs at a time
+
+    def _learns_number(self) -> bool:
+        return self.number is not None and self.rate is None and "requests" not in self.learned
+
+    def _forget_number(self) -> None:
+        self.number = self.guessed = self.tested = self.tested_at = None
+
+    def _settle_test(self, now: float) -> None:
+        is_due = self.tested_at is not None and now >= self.tested_at + self.tuning.UNANSWERED_S
+        if self._learns_number() and is_due:
+            self._pass_test(now)
+
+    def _pass_test(self, now: float) -> None:
+        assert self.tested is not None
+        assert self.guessed is not None
+        self.number, self.tested, self.tested_at, self.tests = self.tested, None, None, 0
+        if self.number > self.tuning.GUESS_ABOVE * self.guessed + 0.5:
+            self._forget_number()
+            self.is_slow, self.rate = True, max(self.tuning.FIRST_RATE, self.measured(now) / 2)
+
+    def _grow_number(self, now: float, sent_at: float) -> None:
+        assert self.number is not None
+        if self.tested_at is not None and sent_at >= self.tested_at:
+            self._pass_test(now)
+            return
+        if sent_at >= (self.t_max if self.guessed is None else self.guessed_at):
+            self.accepted_in_a_row += 1
+        if self.guessed is not None:
+            return
+        age = self.accepted_in_a_row / max(self.tuning.NUMBER_STARTS, self.w_max)
+        number = self.w_max + self._number_cut() * (age - 1) ** 3
+        self.number = max(1, min(number, max(self.number, self.tuning.NUMBER_HEADROOM * len(self.jobs) + 1)))
+
+    def _number_cut(self) -> float:
+        return max(1, (1 - self.tuning.NUMBER_BETA) * self.w_max)
+
+    def _explains(self, now: float, sent_at: float) -> bool:
+        """Whether the number of jobs at a time explains a refusal."""
+        started = self._started()
+        if not self._learns_number():
+            return self._guess(now, sent_at, started)
+        assert self.number is not None
+        if self.guessed is not None:
+            return self._refused_guess(now, sent_at, started)
+        if sent_at >= self.t_max:
+            if self.accepted_in_a_row >= self.tuning.ACCEPTED_BELOW:
+                self.contradictions = self.contradictions + 1 if self.number < self.w_max - 0.5 else 0
+            if self.contradictions >= self.tuning.CONTRADICTIONS:
+                self._forget_number()
+                return False
+            self.t_max, self.w_max = now, self.number
+        self._cut_number(started)
+        return True
+
+    def _guess(self, now: float, sent_at: float, started: int) -> bool:
+        may_be = self._is_learning() and "concurrent" not in self.set_limits and "requests" not in self.learned
+        if not may_be or not started or (self.is_slow and self.rate is not None) or sent_at < self.shut_at:
+            return False
+        if now < self.guessed_at + self.tuning.GUESS_AGAIN_S:
+            return False
+        self.rate = self.tested = self.tested_at = None
+        self.number = self.guessed = started
+        self.t_max = self.guessed_at = now
+        self.tests = self.accepted_in_a_row = 0
+        self.probe = self.pause_s = None
+        return True
+
+    def _refused_guess(self, now: float, sent_at: float, started: int) -> bool:
+        assert self.number is not None
+        assert self.guessed is not None
+        self.number = min(self.number, max(1, started))
+        if sent_at < self.guessed_at:
+            self.guessed = self.number
+            return True
+        if started < self.tuning.GUESS_BELOW * self.guessed:
+            self._forget_number()
+            return False
+        if sent_at >= self.t_max:
+            self.tested = self.tested_at = None
+            self.t_max = now
+            self.tests += 1
+            if self.accepted_in_a_row >= self.tuning.CONFIRMED:
+                self.guessed, self.w_max, self.contradictions = None, self.number, 0
+                self._cut_number(started)
+        return True
+
+    def _cut_number(self, started: int) -> None:
+        self.w_max = max(1, min(self.w_max, started))
+        self.number = max(1, self.w_max - self._number_cut())
+        self.accepted_in_a_row = 0
 
     def _grow(self, now: float) -> None:
         assert self.rate is not None
@@ -335,6 +493,8 @@ class Model:
     def _refused(self, now: float, sent_at: float, delay_s: float | None, reason: str) -> None:
         self.refused += 1
         longest_s = self.tuning.LONGEST_SHUT_S
+        if delay_s is None and self._explains(now, sent_at):
+            return
         if sent_at < self.shut_at:
             if delay_s is not None and self.shut_until > now:
                 self.shut_until = max(self.shut_until, now + min(delay_s, longest_s))

@@ -21,6 +21,7 @@ AT_ONCE = 64
 RUN_S = 2.0
 SLOTS = 200  #: of the worker: more than the server takes
 GOOD_SHARE = 0.95  #: of the script's throughput
+LEARNED_SHARE = 0.85  #: likewise, while workers find out how much the server takes
 
 QUEUES = ("--slots", str(AT_ONCE))
 REFUSES = ("--concurrency", str(AT_ONCE))
@@ -49,8 +50,8 @@ def refused_set(size: Size) -> Iterator[Measured]:
 
 
 def refused(size: Size) -> Iterator[Measured]:
-    """The same; the server refuses the others, and nothing is set: a worker learns rates, and no number at a time."""
-    yield from _beside_script(size, REFUSES, share=None, refusals=0.3)
+    """The same; the server refuses the others, and nothing is set: workers learn how many it takes."""
+    yield from _beside_script(size, REFUSES, share=LEARNED_SHARE, refusals=0.05)
 
 
 def _beside_script(

@@ -104,11 +104,18 @@ def _row(pool: PoolRecord) -> list[str]:
         pool.label,
         _cell(pool.requests),
         _cell(pool.tokens),
-        f"{pool.jobs:,}" if pool.concurrent is None else f"{pool.jobs:,}/{pool.concurrent:,}",
+        _jobs(pool),
         f"{pool.waiting:,}",
         f"{pool.refused:,}",
         pool.state,
     ]
+
+
+def _jobs(pool: PoolRecord) -> str:
+    if pool.concurrent is None:
+        return f"{pool.jobs:,}"
+    source = "" if pool.concurrent_source == "settings" else f" ({pool.concurrent_source})"
+    return f"{pool.jobs:,}/{pool.concurrent:,}{source}"
 
 
 def _cell(limit: PoolLimit | None) -> str:
@@ -135,13 +142,19 @@ def _write(pool: PoolRecord) -> None:
         "requests": _limit(pool.requests),
         "tokens": _limit(pool.tokens),
         "starts": f"{pool.starts_per_minute:,.0f} a minute now",
-        "jobs": f"{pool.jobs:,}" + ("" if pool.concurrent is None else f" of {pool.concurrent:,}"),
+        "jobs": f"{pool.jobs:,}{_at_a_time(pool)}",
         "waiting": f"{pool.waiting:,}",
         "refused": f"{pool.refused:,}",
         "last used": pool.used_at and _ago(pool.read_at - pool.used_at),
     }.items():
         if value:
             write_line(f"{label:<12} {value}")
+
+
+def _at_a_time(pool: PoolRecord) -> str:
+    if pool.concurrent is None or pool.concurrent_source is None:
+        return ""
+    return f" of {pool.concurrent:,}, {_SOURCES[pool.concurrent_source]}"
 
 
 def _ago(age: timedelta) -> str:

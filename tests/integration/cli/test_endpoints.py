@@ -65,6 +65,15 @@ def test_an_endpoint_without_any_start_shows_the_limits_that_are_set(cli):
     }
 
 
+def test_a_number_of_jobs_at_a_time_says_where_it_comes_from(cli, store, keys):
+    name = pool_name("davinci")
+    store.zadd(keys.pools, {name: time.time()})
+    store.hset(keys.pool(name), "number", "63.6")
+    assert rows(cli("endpoints"))["davinci"][:4] == ["-", "-", "0/64", "(refusals)"]
+    assert "0 of 64, estimated from the server's refusals" in cli("endpoints", "show", "davinci").stdout
+    assert "0 of 20, set" in cli("endpoints", "show", "openai").stdout
+
+
 def test_a_shut_pool_shows_its_jobs_and_why(cli, shut):
     row = rows(cli("endpoints", "list"))["davinci"]
     assert row[:8] == ["1,200", "(refusals)", "-", "2", "3", "2", "shut", "for"]

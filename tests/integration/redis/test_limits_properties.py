@@ -12,6 +12,11 @@ from tests.limiter_model import Model, Wait, tuning
 
 pytestmark = pytest.mark.integration
 
+#: Numbers in the state of a pool that the model has, too.
+COMPARED = (
+    *("rate", "window", "pause_s", "probe", "epoch", "shut_until", "refused", "waits"),
+    *("number", "guessed", "tests", "tested", "tested_at", "contradictions", "asks_tat"),
+)
 JOBS = [f"j{n}" for n in range(24)]
 TUNING = tuning()
 
@@ -117,10 +122,12 @@ class Pair:
     def refuse(self, news: dict[str, Any]) -> None:
         if self.unanswered:
             job, sent_at = self.unanswered.pop()
-            is_late = sent_at < self.shut[0]
             self._tell(job, "refused", sent_at=sent_at, **news)
-            if not is_late:
+            if self.model.marks.get(job) == "-":
+                self.running.discard(job)
+            if self.model.shut_at == self.now:
                 self.shut = self.now, self.now + news.get("delay_s", 0)
+            if self.model.probe is None or self.model.shut_at == self.now:
                 self.probed_at = None
 
     def fail(self) -> None:
@@ -202,7 +209,7 @@ class Pair:
 
     def _compare_states(self) -> None:
         state = {name: float(value) for name, value in self.lua.state().items() if name not in ("mode", "shut_reason")}
-        for name in ("rate", "window", "pause_s", "probe", "epoch", "shut_until", "refused", "waits"):
+        for name in COMPARED:
             assert state.get(name, 0) == pytest.approx(getattr(self.model, name) or 0, abs=1e-5), name
 
     def check_rates(self) -> None:

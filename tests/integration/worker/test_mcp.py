@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from tests import mcp_server
+from tests.forking.programs import join_server, write_programs
 
 from threadmill import Client, FailureKind, InvalidJob, JobState, SettingsError
 from threadmill.secrets.redaction import redact
@@ -25,9 +26,21 @@ from threadmill_worker.tools.tool import ToolFailed, ToolsUnavailable
 
 pytestmark = pytest.mark.integration
 
-COMMAND = [sys.executable, mcp_server.__file__]
+#: Forked: a server spends two seconds of CPU on imports.
+COMMAND = ["python", mcp_server.__file__]
 
 with_server = pytest.mark.settings(mcp={"demo": {"command": COMMAND}})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forked_servers(tmp_path_factory):
+    programs = tmp_path_factory.mktemp("forked") / "programs"
+    write_programs(programs, Path(sys.executable).parent)
+    joined = join_server(programs, Path(sys.executable).parent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(programs), prepend=os.pathsep)
+        yield
+    os.close(joined)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The limiter against a simulated server: an unknown limit is found, kept, and followed when it changes."""
 
 import pytest
-from scripts.bench_limits_simulation import Case, follow
+from scripts.bench_limits_simulation import Case, PlacesCase, follow
 from tests.limiter_model import tuning
 
 
@@ -30,6 +30,33 @@ def test_a_limit_that_is_set_costs_one_ask_a_job():
     assert share >= 0.95
     assert refusals == 0
     assert asks <= 1
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        PlacesCase(64),
+        PlacesCase(64, is_call=False),
+        PlacesCase(64, run_s=5, spread=0.8),
+        PlacesCase(64, changed=32, jobs=2000),
+        PlacesCase(64, changed=128, jobs=2000),
+        PlacesCase(4, run_s=60, jobs=400),
+        PlacesCase(1, jobs=200),
+    ],
+    ids=lambda case: case.name,
+)
+def test_the_jobs_that_a_server_takes_at_a_time_are_found_and_followed(case):
+    share, refusals, _ = case.run(tuning())
+    assert share >= 0.85
+    assert refusals <= 0.15
+
+
+@pytest.mark.parametrize("is_call", [True, False])
+@pytest.mark.parametrize("run_s", [0.5, 2])
+def test_a_rate_is_found_whatever_a_run_is(is_call, run_s):
+    share, refusals, _ = PlacesCase(1_000_000, run_s, is_call, rate=20, jobs=1200).run(tuning())
+    assert share >= 0.85
+    assert refusals <= 0.1
 
 
 @pytest.mark.parametrize("rtt_s", [0.02, 0.3])

@@ -16,9 +16,9 @@ from threadmill.stored import leave_out
 #: The time constant, in seconds, of the measured rate of starts: MEASURED_S in lua/include/tuning.lua.
 _MEASURED_S = 1.0
 
-#: The numbers in the hash that are read: limits per minute, rates per second, times, and the number of refused starts.
+#: The numbers in the hash that are read: limits, rates per second, times, and the number of refused starts.
 _LIMITS = ("set_requests_per_minute", "set_tokens_per_minute", "set_concurrent", "learned_requests", "learned_tokens")
-_RATES = ("rate", "accepted_rate")
+_RATES = ("rate", "number", "accepted_rate")
 _TIMES = ("requests_tat", "tokens_tat", "accepted_at", "shut_until")
 _NUMBERS = frozenset((*_LIMITS, *_RATES, *_TIMES, "refused"))
 
@@ -45,7 +45,8 @@ class PoolRecord(StoredModel):
     used_at: AwareDatetime | None = None  #: when jobs last used it, to the minute; None: not within the last hour
     requests: PoolLimit | None = None  #: None: not known, or there is none
     tokens: PoolLimit | None = None
-    concurrent: int | None = None  #: jobs at a time
+    concurrent: int | None = None  #: jobs at a time; None: not known, or there is no limit
+    concurrent_source: Literal["settings", "refusals"] | None = None  #: a number that follows the server's refusals
     starts_per_minute: float = 0.0  #: those that the server accepted, measured during the last seconds
     jobs: int = 0  #: jobs that were dispatched to the pool and have not ended
     waiting: int = 0  #: ready jobs that may use the pool
@@ -102,6 +103,7 @@ class PoolRecord(StoredModel):
         numbers = {field: _number(name, text) for field, text in fields.items() if field in _NUMBERS}
         left_s = {field: numbers.get(field, 0.0) - read_at.timestamp() for field in _TIMES}
         is_shut = left_s["shut_until"] > 0
+        concurrent, concurrent_source = _concurrent(numbers)
         return cls(
             name=name,
             endpoint=endpoint,
@@ -110,7 +112,8 @@ class PoolRecord(StoredModel):
             read_at=read_at,
             requests=_requests(numbers, left_s["requests_tat"]),
             tokens=_tokens(numbers, left_s["tokens_tat"]),
-            concurrent=int(numbers.get("set_concurrent", 0)) or None,
+            concurrent=concurrent,
+            concurrent_source=concurrent_source,
             starts_per_minute=_measured(numbers, -left_s["accepted_at"]),
             shut_until=datetime.fromtimestamp(numbers["shut_until"], UTC) if is_shut else None,
             shut_reason=fields.get("shut_reason") if is_shut else None,
@@ -126,6 +129,15 @@ def _requests(numbers: Mapping[str, float], row_s: float) -> PoolLimit | None:
     if refusals and not 0 < headers < refusals:
         return _limit("refusals", refusals, row_s)
     return _limit("headers", headers, row_s)
+
+
+def _concurrent(numbers: Mapping[str, float]) -> tuple[int | None, Literal["settings", "refusals"] | None]:
+    """Returns the jobs at a time, and the source. As numbers.are_learned in lua/include/numbers.lua."""
+    if set_limit := int(numbers.get("set_concurrent", 0)):
+        return set_limit, "settings"
+    if numbers.get("rate") or numbers.get("learned_requests") or not (number := numbers.get("number")):
+        return None, None
+    return int(number + 0.5), "refusals"
 
 
 def _tokens(numbers: Mapping[str, float], row_s: float) -> PoolLimit | None:

@@ -87,6 +87,21 @@ def test_the_limit_of_requests_that_applies(fields, per_minute, source):
     assert (limit.per_minute, limit.source) == (per_minute, source)
 
 
+@pytest.mark.parametrize(
+    ("fields", "at_a_time", "source"),
+    [
+        ({"set_concurrent": "50", "number": "60"}, 50, "settings"),
+        ({"number": "60.8"}, 61, "refusals"),
+        ({"number": "60.8", "rate": "2"}, None, None),
+        ({"number": "60.8", "learned_requests": "60"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_the_limit_of_jobs_at_a_time_that_applies(fields, at_a_time, source):
+    found = pool(fields)
+    assert (found.concurrent, found.concurrent_source) == (at_a_time, source)
+
+
 def test_a_row_is_as_long_as_its_last_start_has_to_wait():
     found = pool({"set_requests_per_minute": "60", "set_tokens_per_minute": "900", "requests_tat": after(3)})
     assert (found.requests.row_s, found.tokens.row_s) == (3, 0)

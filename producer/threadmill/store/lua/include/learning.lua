@@ -1,4 +1,4 @@
--- include: clock, pools, rows, tuning
+-- include: clock, numbers, permits, pools, rows, tuning
 local learning = {}
 
 -- Returns the rate of accepted starts, per second: an average that forgets within seconds.
@@ -66,6 +66,8 @@ end
 -- One refusal speaks for all calls that were sent before it was known.
 function learning.refused(pool, news)
   pool.refused = (pool.refused or 0) + 1
+  -- A server that names a time limits the rate.
+  if not news.delay_s and numbers.explain(pool, news.sent_at, permits.started(pool)) then return end
   if news.sent_at < (pool.shut_at or 0) then
     if news.delay_s and pool.shut_until > clock.now then
       pool.shut_until = math.max(pool.shut_until, clock.now + math.min(news.delay_s, tuning.LONGEST_SHUT_S))
@@ -94,7 +96,9 @@ function learning.accepted(pool, news)
   if news.sent_at < (pool.shut_at or 0) then return end
   pool.probe, pool.pause_s, pool.down_until = nil, nil, nil
   if pool.mode == 'cubic' then pool.accepted_in_a_row = (pool.accepted_in_a_row or 0) + 1 end
-  if pool.rate then
+  if numbers.are_learned(pool) then
+    numbers.accepted(pool, news.sent_at, learning.measured(pool), permits.given(pool))
+  elseif pool.rate then
     grow(pool)
   elseif not pools.request_rate(pool) then
     pool.window = (pool.window or tuning.WINDOW) + 1

@@ -1,9 +1,9 @@
--- include: clock, endpoints, headers, learning, permits, pools, rows, tuning
+-- include: clock, endpoints, headers, learning, numbers, permits, pools, rows, tuning
 local limits = {}
 
--- Whether starts without a reply are bounded, because nothing is known about the rate.
+-- Whether starts without a reply are bounded, because nothing is known about the limit.
 local function has_window(pool)
-  return pool.learn ~= 0 and not pools.request_rate(pool)
+  return pool.learn ~= 0 and not pools.request_rate(pool) and not numbers.are_learned(pool)
 end
 
 local function is_window_full(pool)
@@ -17,6 +17,7 @@ local function store_set_limits(pool, start)
   pool.learn = start.learn == false and 0 or nil
   if pool.learn then pool.learned_requests, pool.learned_tokens = nil, nil end
   if pool.learn or start.requests_per_minute then pools.forget_rate(pool) end
+  if pool.learn or start.requests_per_minute or start.concurrent then numbers.forget(pool) end
   pool.set_concurrent, pool.known = start.concurrent, 1
   for _, kind in ipairs({'requests', 'tokens'}) do
     local field, spent = 'set_' .. kind .. '_per_minute', kind .. '_spent'
@@ -42,9 +43,18 @@ local function grant(pool, id, costs, at, estimate, tokens)
     redis.call('ZADD', keys.pool_starts(pool.name), clock.now + tuning.UNANSWERED_S, id)
     redis.call('EXPIRE', keys.pool_starts(pool.name), tuning.KEEP_S)
   end
-  permits.reserve(pool, id, costs.tokens and tokens or 0, costs.tokens and estimate or 0)
+  local is_first = permits.reserve(pool, id, costs.tokens and tokens or 0, costs.tokens and estimate or 0)
+  if is_first and pool.guessed and numbers.are_learned(pool) then numbers.started(pool, permits.started(pool)) end
   pool.tokens_estimated = pool.tokens_estimated or costs.tokens and estimate or nil
   pools.write(pool)
+end
+
+-- Returns when a job asks again for a permit: those who wait come one by one, as often as jobs end.
+local function ask_for_permit(pool)
+  local at = math.max(clock.now, pool.asks_tat or 0) + 1 / math.max(1, learning.measured(pool))
+  at = math.min(at, clock.now + tuning.ASK_CONCURRENT_S)
+  pool.asks_tat = math.max(pool.asks_tat or 0, at)
+  return at
 end
 
 -- Lets a job make a call that the server counts: nil; or says when to ask again: delay_s, reason, ticket (which holds
@@ -53,8 +63,12 @@ end
 function limits.acquire(name, id, start)
   local pool, estimate, paused = pools.read(name), start.tokens or 0, endpoints.why_paused(name)
   store_set_limits(pool, start)
+  numbers.settle(pool, learning.measured(pool))
   if paused then return refuse(pool, clock.now + tuning.ASK_PAUSED_S, paused) end
-  if not permits.take(pool, id) then return refuse(pool, clock.now + tuning.ASK_CONCURRENT_S, 'concurrent') end
+  if not permits.take(pool, id) then
+    local reason = pool.set_concurrent and 'concurrent' or 'as many jobs run as the server takes'
+    return refuse(pool, ask_for_permit(pool), reason)
+  end
 
   local tokens = pools.expected_tokens(pool, estimate)
   local costs, opens, at = rows.costs(pool, tokens), rows.opening(pool), rows.place(pool, start.ticket)
@@ -81,7 +95,10 @@ function limits.tell(id, news)
   local pool = pools.read(news.pool)
   headers.learn(pool, news)
   if news.kind == 'accepted' then learning.accepted(pool, news) end
-  if news.kind == 'refused' then learning.refused(pool, news) end
+  if news.kind == 'refused' then
+    permits.refuse(pool, id)
+    learning.refused(pool, news)
+  end
   if news.kind == 'wait' then learning.told_to_wait(pool, news) end
   if news.kind == 'failed' then pool.down_until = clock.now + (news.delay_s or tuning.DOWN_S) end
   redis.call('ZREM', keys.pool_starts(news.pool), id)
@@ -114,7 +131,9 @@ end
 -- should rather use another endpoint: the pool is paused, or shut for a while, or its server is down.
 function limits.may_dispatch(name)
   local pool, is_paused = pools.read(name), endpoints.is_paused(name)
-  local may = permits.are_free(pool, 1) and not is_paused and not awaits_limits(pool)
+  numbers.settle(pool, learning.measured(pool))
+  local is_awaited = clock.now < (pool.asks_tat or 0) + tuning.ASKED_S  -- the next permit is for a job with a slot
+  local may = permits.are_free(pool, is_awaited and 2 or 1) and not is_paused and not awaits_limits(pool)
   for _, field in ipairs({'shut_until', 'requests_tat', 'tokens_tat', 'dispatch_tat'}) do
     may = may and (pool[field] or 0) < clock.now + tuning.LOOKAHEAD_S
   end

@@ -1,10 +1,17 @@
--- include: clock, jobs, pools, tuning
+-- include: clock, jobs, numbers, pools, tuning
+--
+-- The permit of a job is '' until it has started, and then the tokens that its starts have reserved and those that were
+-- estimated for them, with '+' from its second start on, and with '-' if its first one was refused.
 local permits = {}
+
+local function has_started(permit)
+  return permit and permit ~= '' and string.sub(permit, -1) ~= '-'
+end
 
 -- Whether one more job may run, or as many as have permits now.
 local function has_room(pool, more)
-  if not pool.set_concurrent then return true end
-  return redis.call('HLEN', keys.pool_jobs(pool.name)) + more <= pool.set_concurrent
+  local most = numbers.most(pool)
+  return not most or redis.call('HLEN', keys.pool_jobs(pool.name)) + more <= most
 end
 
 -- Frees the permits of jobs that ended without leaving, among some of them.
@@ -33,6 +40,20 @@ function permits.unstarted(pool)
   return number
 end
 
+-- Returns how many jobs have started, without those that were refused.
+function permits.started(pool)
+  local number = 0
+  for _, permit in ipairs(redis.call('HVALS', keys.pool_jobs(pool.name))) do
+    if has_started(permit) then number = number + 1 end
+  end
+  return number
+end
+
+-- Returns how many jobs have a permit.
+function permits.given(pool)
+  return redis.call('HLEN', keys.pool_jobs(pool.name))
+end
+
 -- Gives a job a permit to run, unless it has one.
 function permits.give(pool, id)
   redis.call('HSETNX', keys.pool_jobs(pool.name), id, '')
@@ -41,27 +62,37 @@ end
 -- Whether a job has a permit now. If more jobs were dispatched than may run, those without a start lose their permit.
 function permits.take(pool, id)
   local permit = redis.call('HGET', keys.pool_jobs(pool.name), id)
-  if permit and permit ~= '' then return true end
+  if has_started(permit) then return true end
   if permits.are_free(pool, permit and 0 or 1) then
     permits.give(pool, id)
     return true
   end
-  redis.call('HDEL', keys.pool_jobs(pool.name), id)
+  permits.free(pool, id, 0)
   return false
 end
 
--- Returns the tokens that the starts of a job have reserved, and those that were estimated for them.
+-- Returns the tokens that the starts of a job have reserved, those that were estimated for them, and the permit.
 local function reserved(pool, id)
   local permit = redis.call('HGET', keys.pool_jobs(pool.name), id)
-  local tokens, estimate = string.match(permit or '', '^([%d.]+) ([%d.]+)$')
-  return tonumber(tokens or 0), tonumber(estimate or 0)
+  local tokens, estimate = string.match(permit or '', '^([%d.]+) ([%d.]+)')
+  return tonumber(tokens or 0), tonumber(estimate or 0), permit
 end
 
--- Adds the tokens of a start.
+-- Adds the tokens of a start. Returns whether it is the first one of the job.
 function permits.reserve(pool, id, more_tokens, more_estimated)
-  local tokens, estimate = reserved(pool, id)
+  local tokens, estimate, before = reserved(pool, id)
+  local is_first = not has_started(before)
   local permit = string.format('%.6f %.6f', tokens + more_tokens, estimate + more_estimated)
-  redis.call('HSET', keys.pool_jobs(pool.name), id, permit)
+  redis.call('HSET', keys.pool_jobs(pool.name), id, permit .. (is_first and '' or ' +'))
+  return is_first
+end
+
+-- Notes that a start of a job was refused. A job that has a run keeps its permit.
+function permits.refuse(pool, id)
+  local permit = redis.call('HGET', keys.pool_jobs(pool.name), id)
+  if has_started(permit) and string.sub(permit, -1) ~= '+' then
+    redis.call('HSET', keys.pool_jobs(pool.name), id, permit .. ' -')
+  end
 end
 
 -- Frees the permit of a job. The row moves by what it used more or less than reserved; nil: as much as reserved.

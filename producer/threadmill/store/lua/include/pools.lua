@@ -9,6 +9,7 @@ local FIELDS = {
   'set_requests_per_minute', 'set_tokens_per_minute', 'set_concurrent', 'learn',  -- as the settings say
   'learned_requests', 'learned_tokens', 'learned_at', 'requests_reset', 'tokens_reset',  -- as headers say
   'mode', 'window', 'rate', 'w_max', 't_max', 'accepted_in_a_row', 'accepted_rate', 'accepted_at',  -- from replies
+  'number', 'guessed', 'guessed_at', 'tests', 'tested', 'tested_at', 'contradictions', 'asks_tat',  -- of jobs at a time
   'epoch', 'shut_until', 'shut_at', 'shut_reason', 'pause_s', 'probe', 'down_until',
   'tokens_estimated', 'tokens_used', 'refused', 'waits', 'used_at', 'reclaimed_at',
 }

@@ -10,7 +10,8 @@ local tuning = {
   RESERVE_STARTS = 8,  -- the next of them always get a place
   EARLY_S = 0.005,  -- a ticket is good so long before its time,
   LATE_S = 1,  -- and so long after it
-  ASK_CONCURRENT_S = 1,  -- time to ask again when as many jobs run as may,
+  ASK_CONCURRENT_S = 1,  -- time to ask again, at most, when as many jobs run as may,
+  ASKED_S = 0.1,  -- how much later than that a job may come
   ASK_PAUSED_S = 5,  -- when an operator has paused the endpoint,
   ASK_PROBE_S = 0.1,  -- while a probe is out,
   ASK_WINDOW_S = 0.2,  -- and, at most, when the window is full
@@ -39,6 +40,15 @@ local tuning = {
   ACCEPTED_BELOW = 3,  -- if so many starts were accepted since the refusal before: some servers refuse at random
   ACCEPTED_RARELY = 8,  -- after so many, the rate counts as it is, not as it was measured
   CUT_PAUSE = 2,  -- a cut without a time from the server shuts the pool for so many starts
+  -- The number of jobs at a time that is learned from refusals
+  GUESS_ABOVE = 1.2,  -- a guess is wrong if so many times more jobs are accepted,
+  GUESS_BELOW = 0.85,  -- or if a start is refused while this share of them has started;
+  CONFIRMED = 8,  -- it is confirmed by a refused test, after so many accepted starts
+  GUESS_AGAIN_S = 300,  -- while a rate is learned, a number is guessed so often
+  NUMBER_BETA = 0.95,  -- a refusal cuts the number to this share, or by one; it is the old one again
+  NUMBER_STARTS = 80,  -- after so many accepted starts, or as many as the number, if that is more
+  NUMBER_HEADROOM = 1.25,  -- the number grows to so many times the jobs with a permit at most
+  CONTRADICTIONS = 5,  -- so many refusals in a row below the old number, with starts accepted between, show a rate
   -- The limits that the server's headers tell
   SHARE = 0.99,  -- of a limit is used, because calls overtake each other on their way
   SHORT_RESET_S = 12,  -- limits with shorter resets only may be per second or per 10 seconds
