@@ -33,6 +33,7 @@ for module in (
     "threadmill.reports.scheduler",
     "threadmill_emulator.app",
     "threadmill_emulator.server",
+    "threadmill_gateway.serve",
     "threadmill_worker.celery_app.consumer",
     "threadmill_worker.admin.probe",
     "threadmill_worker.admin.assistants",

@@ -31,44 +31,50 @@ PANELS = {
         ),
     },
     "Operate": {
-        "worker": Later("services", "Run a worker until SIGTERM or Ctrl-C."),
-        "gateway": Later("gateway", "Serve jobs over HTTP, and the pages of the dashboard, until SIGTERM or Ctrl-C."),
-        "dashboard": Later("gateway", "Serve pages that show jobs, batches and reports, until SIGTERM or Ctrl-C."),
-        "health": Later(
-            "health", "Say whether a worker of this machine runs jobs, or a gateway takes them; exit 1 if not."
+        "worker": Later("operate.services", "Run a worker until SIGTERM or Ctrl-C."),
+        "gateway": Later(
+            "operate.gateway", "Serve jobs over HTTP, and the pages of the dashboard, until SIGTERM or Ctrl-C."
         ),
-        "callbacks": Later("callbacks", "List the callbacks of jobs and batches, send them again, and delete them."),
+        "dashboard": Later(
+            "operate.gateway", "Serve pages that show jobs, batches and reports, until SIGTERM or Ctrl-C."
+        ),
+        "health": Later(
+            "operate.health", "Say whether a worker of this machine runs jobs, or a gateway takes them; exit 1 if not."
+        ),
+        "callbacks": Later(
+            "operate.callbacks", "List the callbacks of jobs and batches, send them again, and delete them."
+        ),
         "leftovers": Later(
-            "leftovers",
+            "operate.leftovers",
             "List remote objects that could not be deleted yet. Workers try again a limited number of times.",
         ),
         "dead-letters": Later(
-            "dead_letters",
+            "operate.dead_letters",
             "List queue messages that no worker could deliver; with --json, also their first 64 kB in base64.",
         ),
     },
     "Set up": {
         "init": Later(
-            "init",
+            "set_up.init",
             "Ask for a server's URL and the variable with its key, find out what it offers, and write the settings "
             "for it.",
         ),
         "doctor": Later(
-            "doctor.doctor",
+            "set_up.doctor.doctor",
             "Check all that a job needs, and send one prompt; or find out what the server at a URL offers.",
         ),
-        "config": Later("config", "Show the settings."),
-        "assistants": Later("assistants.group", "Manage a server's assistants."),
+        "config": Later("set_up.config", "Show the settings."),
+        "assistants": Later("set_up.assistants.group", "Manage a server's assistants."),
         "tools": Later(
-            "tools",
+            "set_up.tools",
             "List the tools that a worker with these settings offers at each endpoint; exit 1 if one cannot be used.",
         ),
-        "keys": Later("keys", "Create, list and revoke the API keys of those who call the gateway."),
+        "keys": Later("set_up.keys", "Create, list and revoke the API keys of those who call the gateway."),
         "local": Later(
-            "services",
+            "operate.services",
             "Run a program with its own Redis and worker; with --endpoint emulator, also the emulator.",
         ),
-        "emulator": Later("services", "Serve an emulated Assistants and Responses API."),
+        "emulator": Later("operate.services", "Serve an emulated Assistants and Responses API."),
     },
 }
 _PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}

@@ -1,6 +1,5 @@
 """Hostile jobs among two hundred: each fails and says why, and takes no other job and no worker for good."""
 
-import gzip
 import os
 import time
 from collections import Counter
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.acceptance.site import Child, Site, until
+from tests.bomb import BOMB
 
 from threadmill import Client, FailureKind, JobState
 from threadmill_emulator.testing import serving
@@ -26,9 +26,6 @@ def exits() -> str:
 async def blocks() -> str:
     time.sleep(3600)
 """
-
-#: 300 MB once it is decompressed.
-BOMB = gzip.compress(b" " * 300_000_000, compresslevel=1)
 
 #: Python's own engine takes for ever to see that a long row of "a" and a "!" does not match.
 PATTERN = {

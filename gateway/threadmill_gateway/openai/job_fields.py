@@ -9,8 +9,10 @@ from threadmill.job.lanes import PRIORITY
 from threadmill.job.model import explain
 from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobResult
+from threadmill.settings.settings import Settings
 from threadmill_gateway.openai.errors import ApiError
 from threadmill_gateway.openai.fields import Fields
+from threadmill_gateway.openai.tools import read_choice, read_tools
 
 #: The parameters that a job has under another name.
 NAMES: dict[str, str] = {
@@ -34,7 +36,21 @@ def job_with(fields: Mapping[str, Any], params: Mapping[str, str]) -> PromptJob:
         raise ApiError(400, explain(error), param=param, code="invalid_value") from None
 
 
-def tier_of(fields: Fields) -> dict[str, Any]:
+def shared_fields(fields: Fields, settings: Settings, endpoint: str) -> dict[str, Any]:
+    """Returns the fields that both APIs have under the same name; None: the request lacks it. Raises ApiError."""
+    return {
+        "temperature": fields.number("temperature"),
+        "top_p": fields.number("top_p"),
+        "parallel_tool_calls": fields.flag("parallel_tool_calls"),
+        "metadata": fields.mapping("metadata") or {},
+        "tools": read_tools(fields.objects("tools"), settings, settings.endpoints[endpoint]),
+        "tool_choice": read_choice(fields.any("tool_choice"), "tool_choice"),
+        "stream": fields.flag("stream") or False,
+        **_tier_of(fields),
+    }
+
+
+def _tier_of(fields: Fields) -> dict[str, Any]:
     """Returns the fields that `service_tier` means. `auto` and `default` are the usual price."""
     match fields.any("service_tier"):
         case None | "auto" | "default":

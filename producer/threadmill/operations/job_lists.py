@@ -5,9 +5,9 @@ from datetime import datetime
 
 from threadmill.job.result import FailureKind, JobState
 from threadmill.operations.base import Operations
-from threadmill.store.dead_letter import DeadLetter
 from threadmill.store.jobs.filters import JobFilter
 from threadmill.store.jobs.lists import READ_FOR_A_PAGE, JobPage
+from threadmill.store.records.dead_letter import DeadLetter
 from threadmill.store.records.job import JobRecord, UnreadableJob
 from threadmill.stored import warn
 

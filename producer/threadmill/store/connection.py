@@ -143,15 +143,12 @@ class Connection:
 
     def with_retries(self, read: Callable[[], _T], stop_at: float = math.inf) -> _T:
         """Calls `read` and retries while Redis is unavailable, until `stop_at` (monotonic) at the latest."""
-        pauses = retry_pauses(self._settings.redis_outage_tolerance_s, stop_at)
+        retries = Retries(self._settings.redis_outage_tolerance_s, stop_at)
         while True:
             try:
                 return read()
-            except StoreRefused:
-                raise
-            except StoreUnavailable:
-                pause_s = next(pauses, None)
-                if pause_s is None:
+            except StoreUnavailable as error:
+                if (pause_s := retries.pause_after(error)) is None:
                     raise
             time.sleep(pause_s)
 
@@ -173,16 +170,24 @@ def stream_entries(replies: Any) -> list[tuple[str, str, dict[str, str]]]:
     return [(stream, entry_id, fields) for stream, (entry_id, fields) in chunked]
 
 
-def retry_pauses(tolerance_s: float, stop_at: float = math.inf) -> Iterator[float]:
-    """Yields the pauses before each retry while Redis is unavailable, in seconds.
+class Retries:
+    """When to call Redis again while it is unavailable."""
 
-    It ends when the next retry would come later than `tolerance_s` after the start, or than `stop_at` (monotonic).
-    """
-    stop_at = min(stop_at, time.monotonic() + tolerance_s)
-    pause_s = _PAUSE_FIRST_S
-    while time.monotonic() + pause_s <= stop_at:
-        yield pause_s
-        pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
+    def __init__(self, tolerance_s: float, stop_at: float = math.inf) -> None:
+        """No retry comes later than `tolerance_s` after the first error, or than `stop_at` (monotonic)."""
+        self._tolerance_s = tolerance_s
+        self._stop_at = stop_at
+        self._pause_s: float | None = None
+
+    def pause_after(self, error: StoreUnavailable) -> float | None:
+        """Returns the pause before the next call, in seconds; None: it would come too late, or cannot help."""
+        now = time.monotonic()
+        if self._pause_s is None:
+            self._stop_at = min(self._stop_at, now + self._tolerance_s)
+            self._pause_s = _PAUSE_FIRST_S
+        pause_s = self._pause_s
+        self._pause_s = min(pause_s * 2, _PAUSE_LONGEST_S)
+        return None if isinstance(error, StoreRefused) or now + pause_s > self._stop_at else pause_s
 
 
 def unavailable(redis_url: str, error: Exception) -> StoreUnavailable:

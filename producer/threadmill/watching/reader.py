@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-from threadmill.errors import ClientClosed, StoreRefused, StoreUnavailable
+from threadmill.errors import ClientClosed, StoreUnavailable
 from threadmill.redis import client
 from threadmill.settings.settings import Settings
-from threadmill.store.connection import BLOCK_S, chunks, retry_pauses, stream_entries, translate_errors, unavailable
+from threadmill.store.connection import BLOCK_S, Retries, chunks, stream_entries, translate_errors, unavailable
 from threadmill.store.keys import Keys
 from threadmill.watching.calls import Calls, Command
 from threadmill.watching.watch import Watch
@@ -98,23 +98,22 @@ class Reader:
         return {watch: None for watches in self._watches.values() for watch in watches}
 
     async def _read_on(self) -> None:
-        pauses: Iterator[float] | None = None  # while Redis is unavailable
+        retries: Retries | None = None  # while Redis is unavailable
         task = cast("asyncio.Task[None]", asyncio.current_task())
         while not task.cancelling():  # redis-py may swallow a cancellation that comes together with a reply
             await self._has_streams.wait()
             try:
                 entries = await self._read()
             except StoreUnavailable as error:
-                pauses = pauses or retry_pauses(self._settings.redis_outage_tolerance_s)
-                pause_s = None if isinstance(error, StoreRefused) else next(pauses, None)
-                if pause_s is None:
+                retries = retries or Retries(self._settings.redis_outage_tolerance_s)
+                if (pause_s := retries.pause_after(error)) is None:
                     self._fail(error)
-                    pauses = None
+                    retries = None
                 else:
                     await asyncio.sleep(pause_s)
                 continue
-            if pauses is not None:
-                pauses = None
+            if retries is not None:
+                retries = None
                 for watch in self._all():
                     watch.fall_behind()
             self._hand_out(entries)

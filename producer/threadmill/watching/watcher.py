@@ -13,7 +13,7 @@ from threadmill.job.events.reader import Entry, EventReader
 from threadmill.job.result import TERMINAL, JobResult
 from threadmill.redis import client
 from threadmill.settings.settings import Settings
-from threadmill.store.connection import retry_pauses, stream_entries
+from threadmill.store.connection import Retries, stream_entries
 from threadmill.store.jobs.reads import check_id
 from threadmill.store.jobs.results import result_of
 from threadmill.store.keys import Keys
@@ -142,15 +142,12 @@ class Watcher:
         return ("HMGET", self._keys.record(job_id), "state", "result")
 
     async def _with_retries(self, commands: list[Command], stop_at: float) -> list[Any]:
-        pauses = retry_pauses(self._settings.redis_outage_tolerance_s, stop_at)
+        retries = Retries(self._settings.redis_outage_tolerance_s, stop_at)
         while True:
             try:
                 return await self._calls.send(commands)
-            except StoreRefused:
-                raise
-            except StoreUnavailable:
-                pause_s = next(pauses, None)
-                if pause_s is None:
+            except StoreUnavailable as error:
+                if (pause_s := retries.pause_after(error)) is None:
                     raise
             await asyncio.sleep(pause_s)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from threadmill import JobState
-from threadmill_cli.commands.doctor import round_trip
+from threadmill_cli.commands.set_up.doctor import round_trip
 
 pytestmark = pytest.mark.integration
 

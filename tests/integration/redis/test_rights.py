@@ -14,7 +14,7 @@ from threadmill.store.connection import Connection
 from threadmill.store.rights import acl, missing, of_producer, of_worker
 from threadmill.store.store import Store
 from threadmill_cli import app
-from threadmill_cli.commands.doctor.checks import check_rights
+from threadmill_cli.commands.set_up.doctor.checks import check_rights
 from threadmill_cli.local.services import free_port
 from threadmill_worker.celery_app.runtime import _end_if_redis_refuses
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from threadmill import FailureKind, JobState, UnreadableRecord, stored
 from threadmill.reports.report_run import ReportRun
 from threadmill.reports.store import ReportStore, UnreadableReport
-from threadmill.store.dead_letter import DeadLetter
 from threadmill.store.keys import Keys, celery_key
+from threadmill.store.records.dead_letter import DeadLetter
 from threadmill.store.records.remote import LeftoverRecord
 from threadmill.store.records.worker import Worker
 from threadmill_cli import app

@@ -1,10 +1,10 @@
 """Servers whose replies have no end: each costs its own job its own time, and nothing else."""
 
 import asyncio
-import gzip
 from typing import Any
 
 import pytest
+from tests.bomb import BOMB
 from tests.emulated import Emulated
 
 from threadmill import FailureKind, JobState
@@ -116,7 +116,7 @@ async def test_a_deletion_that_never_ends_costs_neither_the_answer_nor_the_sweep
     assert [each.kind for each in worker.client.leftovers()] == ["thread"]
 
 
-BOMB = sending(gzip.compress(b" " * 300_000_000, compresslevel=1), **{"content-encoding": "gzip"})
+EXPLODING = sending(BOMB, **{"content-encoding": "gzip"})
 DEEP = sending(b'{"id": "x", "data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 QUITE_DEEP = sending(b'{"id": "x", "data": ' + b"[" * 300 + b"]" * 300 + b"}")
 
@@ -125,7 +125,7 @@ QUITE_DEEP = sending(b'{"id": "x", "data": ' + b"[" * 300 + b"]" * 300 + b"}")
     ("reply", "reason"),
     [
         (flood, "has more than 1000000 bytes; raise reply_limit_bytes"),
-        (BOMB, "has more than 1000000 bytes; raise reply_limit_bytes"),
+        (EXPLODING, "has more than 1000000 bytes; raise reply_limit_bytes"),
         (DEEP, "nests more than 100 levels deep"),
         (QUITE_DEEP, "nests more than 100 levels deep"),
     ],

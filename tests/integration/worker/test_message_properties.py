@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.integration.worker.mutations import mutated
 
 from threadmill.queue import TASK, make_app
-from threadmill.store.dead_letter import DeadLetter
+from threadmill.store.records.dead_letter import DeadLetter
 from threadmill_worker.celery_app import transport
 from threadmill_worker.celery_app.consumer import Consumer
 

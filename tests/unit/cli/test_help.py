@@ -180,7 +180,7 @@ def test_the_emulator_refuses_a_duration_that_is_none(capsys, value):
 def test_what_follows_the_command_of_local_belongs_to_it(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     taken = []
-    monkeypatch.setattr("threadmill_cli.commands.services._run", lambda command, *_: taken.append(command) or 0)
+    monkeypatch.setattr("threadmill_cli.commands.operate.services._run", lambda command, *_: taken.append(command) or 0)
 
     class Opened:
         settings, variables, check = None, {}, None
@@ -194,7 +194,7 @@ def test_what_follows_the_command_of_local_belongs_to_it(monkeypatch, tmp_path):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr("threadmill_cli.commands.services.open_environment", Opened)
+    monkeypatch.setattr("threadmill_cli.commands.operate.services.open_environment", Opened)
     for typed in (["psql", "-h", "host"], ["--", "psql", "-h", "host"]):
         assert CliRunner().invoke(app, ["local", *typed]).exit_code == 0
     assert taken == [["psql", "-h", "host"]] * 2

@@ -27,8 +27,8 @@ from threadmill.queue import is_own
 from threadmill.redis import sentinel_transport
 from threadmill.settings.settings import Settings
 from threadmill.store.connection import moment_of
-from threadmill.store.dead_letter import DeadLetter
 from threadmill.store.keys import Keys
+from threadmill.store.records.dead_letter import DeadLetter
 
 log = structlog.get_logger(__name__)
 

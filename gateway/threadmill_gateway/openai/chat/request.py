@@ -11,9 +11,8 @@ from threadmill.settings.settings import Settings
 from threadmill_gateway.openai.conversation import Conversation, image_part, read_conversation, text_part
 from threadmill_gateway.openai.errors import invalid, missing, unsupported
 from threadmill_gateway.openai.fields import Fields
-from threadmill_gateway.openai.job_fields import NAMES, job_with, tier_of
+from threadmill_gateway.openai.job_fields import NAMES, job_with, shared_fields
 from threadmill_gateway.openai.model_names import target_of
-from threadmill_gateway.openai.tools import read_choice, read_tools
 
 #: The parameters of a request by the names that a job has for them.
 PARAMS = NAMES | {"additional_instructions": "messages"}
@@ -44,23 +43,15 @@ def read_request(body: Any, settings: Settings) -> ChatRequest:
     """Returns what the body asks for. Raises ApiError, which names the parameter."""
     fields = Fields(body)
     target = target_of(fields.required_text("model"), settings)
-    stream = fields.flag("stream") or False
     job = {
         **target.fields,
         **_messages(fields).fields,
-        "temperature": fields.number("temperature"),
-        "top_p": fields.number("top_p"),
+        **shared_fields(fields, settings, target.endpoint),
         "max_completion_tokens": _token_limit(fields),
-        "parallel_tool_calls": fields.flag("parallel_tool_calls"),
-        "metadata": fields.mapping("metadata") or {},
-        "tools": read_tools(fields.objects("tools"), settings, settings.endpoints[target.endpoint]),
-        "tool_choice": read_choice(fields.any("tool_choice"), "tool_choice"),
         "response_format": _format(fields),
         "seed": fields.integer("seed"),
-        **tier_of(fields),
-        "stream": stream,
     }
-    request = ChatRequest(job_with(job, PARAMS), stream, _includes_usage(fields))
+    request = ChatRequest(job_with(job, PARAMS), job["stream"], _includes_usage(fields))
     fields.only("reasoning_effort", remedy="set it in a profile, and use the model ENDPOINT/PROFILE")
     for name, accepted in _DEFAULTS.items():
         fields.only(name, *accepted)

@@ -12,9 +12,8 @@ from threadmill.settings.settings import Settings
 from threadmill_gateway.openai.conversation import Conversation, detail, image_part, read_conversation, text_part
 from threadmill_gateway.openai.errors import invalid, missing, unsupported
 from threadmill_gateway.openai.fields import Fields
-from threadmill_gateway.openai.job_fields import NAMES, job_with, tier_of
+from threadmill_gateway.openai.job_fields import NAMES, job_with, shared_fields
 from threadmill_gateway.openai.model_names import target_of
-from threadmill_gateway.openai.tools import read_choice, read_tools
 
 #: The parameters of a request by the names that a job has for them.
 PARAMS = NAMES | {
@@ -39,28 +38,20 @@ def read_request(body: Any, settings: Settings) -> ResponseRequest:
     """Returns what the body asks for. Raises ApiError, which names the parameter."""
     fields = Fields(body)
     target = target_of(fields.required_text("model"), settings)
-    stream = fields.flag("stream") or False
     job = {
         **target.fields,
         **_input(fields).fields,
+        **shared_fields(fields, settings, target.endpoint),
         "instructions": fields.text("instructions"),
-        "temperature": fields.number("temperature"),
-        "top_p": fields.number("top_p"),
         "max_completion_tokens": fields.integer("max_output_tokens"),
-        "parallel_tool_calls": fields.flag("parallel_tool_calls"),
-        "metadata": fields.mapping("metadata") or {},
-        "tools": read_tools(fields.objects("tools"), settings, settings.endpoints[target.endpoint]),
-        "tool_choice": read_choice(fields.any("tool_choice"), "tool_choice"),
         "response_format": _format(fields),
         "truncation": _truncation(fields),
-        **tier_of(fields),
         "keep_thread": fields.flag("store") or False,
-        "stream": stream,
     }
     request = ResponseRequest(
         job=job_with(job, PARAMS),
         background=fields.flag("background") or False,
-        stream=stream,
+        stream=job["stream"],
         previous_response_id=fields.text("previous_response_id"),
     )
     _refuse_the_rest(fields)

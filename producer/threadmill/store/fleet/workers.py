@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from threadmill.store.connection import Connection, moment_of
-from threadmill.store.dead_letter import DeadLetter
+from threadmill.store.records.dead_letter import DeadLetter
 from threadmill.store.records.worker import Worker
 from threadmill.stored import read
 

@@ -9,7 +9,7 @@ from threadmill.job.prompt import PromptJob
 from threadmill.job.result import JobState
 from threadmill.store.records.job import JobRecord
 from threadmill.store.records.worker import Worker
-from threadmill_cli.commands.doctor.round_trip import why_unanswered
+from threadmill_cli.commands.set_up.doctor.round_trip import why_unanswered
 
 NOW = datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC)
 BEGUN = NOW - timedelta(seconds=30)

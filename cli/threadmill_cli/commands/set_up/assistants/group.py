@@ -19,7 +19,7 @@ from threadmill.settings.profile import Profile
 from threadmill.settings.profile_files import check_name
 from threadmill_cli.app import AsJson, Endpoint, Exit, note, without_none, write_json, write_line
 from threadmill_cli.command import ListGroup, examples
-from threadmill_cli.commands.assistants.apply import apply
+from threadmill_cli.commands.set_up.assistants.apply import apply
 from threadmill_cli.extras import worker_code
 from threadmill_cli.rendering.confirm import Yes, confirm
 from threadmill_cli.rendering.profile import as_toml

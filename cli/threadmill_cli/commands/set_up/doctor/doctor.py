@@ -10,9 +10,9 @@ from threadmill.settings.settings import Settings
 from threadmill.store.rights import set_user
 from threadmill_cli.app import AsJson, Exit, LocalFlag, write_json, write_line
 from threadmill_cli.command import examples
-from threadmill_cli.commands.discovery import doctor_of_url
-from threadmill_cli.commands.doctor.checks import SETTINGS, examine
-from threadmill_cli.commands.new_endpoint import is_url
+from threadmill_cli.commands.set_up.discovery import doctor_of_url
+from threadmill_cli.commands.set_up.doctor.checks import SETTINGS, examine
+from threadmill_cli.commands.set_up.new_endpoint import is_url
 
 
 class Role(StrEnum):

@@ -8,7 +8,7 @@ import typer
 from threadmill.settings.settings import Settings
 from threadmill_cli.app import LocalFlag
 from threadmill_cli.command import examples
-from threadmill_cli.commands.services import LogLevel, run_with_own_services
+from threadmill_cli.commands.operate.services import LogLevel, run_with_own_services
 from threadmill_cli.extras import program
 
 

@@ -8,7 +8,7 @@ from threadmill.errors import SettingsError
 from threadmill.settings import credentials
 from threadmill.settings.settings import Settings
 from threadmill_cli.app import Exit, note, write, write_json
-from threadmill_cli.commands.new_endpoint import check_url, check_variable, name_for, variable_for
+from threadmill_cli.commands.set_up.new_endpoint import check_url, check_variable, name_for, variable_for
 from threadmill_cli.extras import worker_code
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from threadmill_cli import app
-from threadmill_cli.commands import gateway
+from threadmill_cli.commands.operate import gateway
 
 
 @pytest.fixture

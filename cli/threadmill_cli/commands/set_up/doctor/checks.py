@@ -15,8 +15,8 @@ from threadmill.store.records.worker import SKEW_LIMIT_S, Worker
 from threadmill.store.rights import grant, of_producer, of_worker
 from threadmill.store.store import Store
 from threadmill_cli.command import message
-from threadmill_cli.commands.discovery import compare
-from threadmill_cli.commands.doctor.round_trip import round_trip
+from threadmill_cli.commands.set_up.discovery import compare
+from threadmill_cli.commands.set_up.doctor.round_trip import round_trip
 from threadmill_cli.environment import open_environment
 from threadmill_cli.extras import worker_code
 from threadmill_cli.rendering.times import show_skew

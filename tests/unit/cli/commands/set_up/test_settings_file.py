@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from threadmill.errors import SettingsError
-from threadmill_cli.commands.settings_file import check_free, read_text, settings_file, with_endpoint, write_text
+from threadmill_cli.commands.set_up.settings_file import check_free, read_text, settings_file, with_endpoint, write_text
 
 LINES = '[endpoints.mine]\nkind = "chat"\nbase_url = "http://127.0.0.1:8000/v1"\n'
 FILE = Path("threadmill.toml")

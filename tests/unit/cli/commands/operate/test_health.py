@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from threadmill.store.records.worker import Worker
-from threadmill_cli.commands.health import _reasons, why_not
+from threadmill_cli.commands.operate.health import _reasons, why_not
 
 
 def worker(**fields):

@@ -9,9 +9,9 @@ import typer
 from threadmill.errors import SettingsError
 from threadmill_cli.app import Exit, note, write
 from threadmill_cli.command import examples
-from threadmill_cli.commands.discovery import Server
-from threadmill_cli.commands.new_endpoint import check_name, check_url, name_for, variable_for
-from threadmill_cli.commands.settings_file import check_free, read_text, settings_file, with_endpoint, write_text
+from threadmill_cli.commands.set_up.discovery import Server
+from threadmill_cli.commands.set_up.new_endpoint import check_name, check_url, name_for, variable_for
+from threadmill_cli.commands.set_up.settings_file import check_free, read_text, settings_file, with_endpoint, write_text
 from threadmill_cli.extras import worker_code
 from threadmill_cli.rendering.confirm import Yes, confirm
 

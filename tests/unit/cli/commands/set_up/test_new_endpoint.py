@@ -5,7 +5,7 @@ import pytest
 from threadmill.errors import SettingsError
 from threadmill.names import is_name
 from threadmill.secrets.redaction import redact
-from threadmill_cli.commands.new_endpoint import check_url, check_variable, is_url, name_for, variable_for
+from threadmill_cli.commands.set_up.new_endpoint import check_url, check_variable, is_url, name_for, variable_for
 
 
 @pytest.mark.parametrize(

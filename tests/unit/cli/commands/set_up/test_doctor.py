@@ -13,9 +13,9 @@ from threadmill.store.records.pool import PoolRecord
 from threadmill.store.records.worker import Worker
 from threadmill.store.rights import ROLES, set_user
 from threadmill_cli import app
-from threadmill_cli.commands.discovery import Comparison
-from threadmill_cli.commands.doctor import checks, doctor
-from threadmill_cli.commands.doctor.doctor import Role
+from threadmill_cli.commands.set_up.discovery import Comparison
+from threadmill_cli.commands.set_up.doctor import checks, doctor
+from threadmill_cli.commands.set_up.doctor.doctor import Role
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""The commands of who runs workers and gateways, as the help lists them under Operate."""
