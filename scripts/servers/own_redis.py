@@ -15,7 +15,8 @@ def own_redis(folder: Path, *, durable: bool = False) -> Iterator[int]:
     """Runs a Redis and yields its port. Its log is in the folder. `durable`: its data, too, as deploy.md has it."""
     port, appendonly = free_port(), "yes" if durable else "no"
     config = (
-        f'port {port}\nbind 127.0.0.1\ndir "{folder}"\nappendonly {appendonly}\nsave ""\nlazyfree-lazy-expire yes\n'
+        f'port {port}\nbind 127.0.0.1\ndir "{folder}"\nappendonly {appendonly}\nsave ""\n'
+        "lazyfree-lazy-expire yes\nhash-max-listpack-value 4096\n"
     )
     server = Process("redis", [redis_server(), "-"], folder / "redis.log", {}, config)
     try:

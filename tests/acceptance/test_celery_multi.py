@@ -26,7 +26,7 @@ def multi(site, tmp_path):
             [sys.executable, "-m", "celery", "multi", command, "2", "-A", "threadmill_worker", "-c", "50", "-l", "info",
              f"--pidfile={tmp_path}/%n.pid", f"--logfile={tmp_path}/%n.log"],
             env=os.environ | site.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_S, check=False,
+            stderr=subprocess.STDOUT, text=True, timeout=3 * PATIENCE_S, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
 

@@ -86,7 +86,12 @@ def test_every_service_works(start, tmp_path, tell):
     store = start("redis", "--port", str(PORTS[6379]), "--bind", "127.0.0.1", entrypoint=("env",))
     until(lambda: is_healthy("redis") or store.check(), "redis is healthy")
     with redis.Redis(port=PORTS[6379], decode_responses=True) as connection:
-        wanted = {"appendonly": "yes", "maxmemory-policy": "noeviction", "lazyfree-lazy-expire": "yes"}
+        wanted = {
+            "appendonly": "yes",
+            "maxmemory-policy": "noeviction",
+            "lazyfree-lazy-expire": "yes",
+            "hash-max-listpack-value": "4096",
+        }
         assert {name: connection.config_get(name)[name] for name in wanted} == wanted
     emulator = start("emulator")
     until(lambda: is_healthy("emulator") or emulator.check(), "the emulator is healthy")

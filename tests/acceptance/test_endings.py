@@ -76,7 +76,7 @@ def test_a_stopped_process_costs_no_job(site):
         frozen.signal(signal.SIGSTOP)
         until(lambda other=other: len(site.held_by(other)) == 10, "the other has taken them over")
         frozen.signal(signal.SIGCONT)
-    records = site.await_results(jobs, PATIENCE_S)
+    records = site.await_results(jobs, 4 * PATIENCE_S)
 
     assert [record.state for record in records] == [JobState.SUCCEEDED] * 10
     assert site.completed_runs() == dict.fromkeys(jobs, 1)
