@@ -24,8 +24,8 @@ import redis
 import tests.quick_redis  # noqa: F401
 from tests.certificates import self_signed
 from tests.emulated import Emulated, emulating
-from tests.forked import ForkedProcess, run
 from tests.forking.become import THREADMILL
+from tests.forking.forked import ForkedProcess, run
 from tests.own_redis import own_redis
 
 from threadmill import Client, JobRecord, JobResult, Settings

@@ -1,4 +1,4 @@
-"""The modules that a process of `tests.forked` finds imported: among them those of all commands."""
+"""The modules that a process of `tests.forking.forked` finds imported: among them those of all commands."""
 
 import gc
 import importlib

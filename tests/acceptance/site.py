@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.conftest import environment
-from tests.forked import ForkedProcess
+from tests.forking.forked import ForkedProcess
 from tests.own_redis import answers
 
 from threadmill import Client, JobRecord, JobState, Settings

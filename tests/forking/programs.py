@@ -12,7 +12,7 @@ _START_S = 120
 
 def write_programs(folder: Path, programs: Path) -> None:
     """Writes the programs that are to be placed first on PATH. `programs`: the folder of the environment's own."""
-    code = (ROOT / "tests" / "forking" / "program.py").read_text("utf-8")
+    code = (ROOT / "tests" / "forking" / "client.py").read_text("utf-8")
     folder.mkdir()
     for name in ("threadmill", "celery", "python"):
         program = folder / name

@@ -1,4 +1,4 @@
-"""Forks the processes of `tests.forking.program`: python -m tests.forking.server SOCKET
+"""Forks the processes of `tests.forking.client`: python -m tests.forking.server SOCKET
 
 It runs in the Python whose programs it runs. The command returns when the server listens; the server goes on until
 standard input ends.

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.forked import Forked, run
 from tests.forking.become import THREADMILL
+from tests.forking.forked import Forked, run
 
 pytestmark = pytest.mark.integration
 

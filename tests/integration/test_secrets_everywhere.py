@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 import redis
-from tests.forked import run
+from tests.forking.forked import run
 from tests.integration.worker.test_secrets import everything
 from tests.mcp_server import __file__ as MCP_SERVER
 from tests.own_redis import own_redis

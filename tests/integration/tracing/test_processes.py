@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import httpx
 import pytest
-from tests.forked import ForkedProcess
+from tests.forking.forked import ForkedProcess
 from tests.traced import Collector
 
 from threadmill.queue import TASK, make_app

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from tests.forked import run
+from tests.forking.forked import run
 
 pytestmark = pytest.mark.integration
 

@@ -1,6 +1,6 @@
 """A worker process on a machine whose clock is wrong: `python wrong_clock.py SECONDS_AHEAD [worker's options]`.
 
-To be run with `-B`, which `tests.forked` does not fork: it replaces the clock before anything else is imported.
+To be run with `-B`, which `tests.forking.forked` does not fork: it replaces the clock before anything else is imported.
 """
 
 import datetime

@@ -9,7 +9,7 @@ from celery.apps.worker import Worker as CeleryWorker
 from celery.signals import worker_init
 from celery.worker import WorkController
 from redis import exceptions
-from tests.forked import run
+from tests.forking.forked import run
 
 import threadmill_worker
 from threadmill.celery_worker import Worker
