@@ -96,7 +96,6 @@ class WorkerProcess:
         upload_store = UploadStore(settings, self._job_store.redis, self._clock)
         self._uploads = Uploads(settings, upload_store, self._clock)
         webhooks = Webhooks(self._webhook_store, self._attempts, self._lane)
-        self._closing = False
         self._periodic = [
             repeat(0, self.pulse.beat),
             repeat(heartbeat_s(settings), self._heartbeat),
@@ -161,7 +160,7 @@ class WorkerProcess:
     async def close(self, reason: str = "") -> None:
         """Waits for calls that create something, hands all jobs back, and closes all connections."""
         log.info("worker stopping", worker=self.name, reason=reason, jobs=len(self._runs))
-        self._closing = self._deliveries.are_returned = True
+        self._deliveries.is_closed = True
         await self._leave()
         await self._attempts.hand_back(self._runs)
         while running := [step for step in (*self._periodic, *self._callbacks.sending) if not step.done()]:
@@ -218,7 +217,7 @@ class WorkerProcess:
             is_consuming=self.is_consuming,
             consumer_silent_s=self._self_check.consumer_silent_s,
             endpoints=self._contexts.ready,
-            is_stopping=self._closing,
+            is_stopping=self._deliveries.is_closed,
         )
 
     async def _heartbeat(self) -> None:
@@ -228,7 +227,8 @@ class WorkerProcess:
         """
         free = max(0, self._settings.concurrency - len(self._runs))
         is_deaf = self.is_consuming is False
-        self._events.follow(await self._attempts.renew(None if self._closing else 0 if is_deaf else free))
+        offered = None if self._deliveries.is_closed else 0 if is_deaf else free
+        self._events.follow(await self._attempts.renew(offered))
         self._self_check.listen(has_free_slot=free > 0)
         await self._job_store.announce(self._entry())
         self._heartbeats.record()

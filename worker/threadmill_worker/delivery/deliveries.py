@@ -40,7 +40,7 @@ class Deliveries:
         self._own_processes = OwnProcesses(settings, job_store, attempts)
         self._cancellations = cancellations
         self._metrics = metrics
-        self.are_returned = False  #: to the queue, because the process is about to end
+        self.is_closed = False  #: the process is about to end, and the jobs of new messages go back to the queue
         self.left_alone: set[str] = set()  #: ids of the jobs that only newer workers can run
 
     async def run(
@@ -72,7 +72,7 @@ class Deliveries:
     async def _run(self, job_id: str, expires_at: datetime | None, span: JobSpan) -> JobResult | None:
         if not is_job_id(job_id):
             return await self._refuse_id(job_id)
-        if self.are_returned:
+        if self.is_closed:
             await self._job_store.return_to_queue([job_id])
             return None
         lease = self._job_store.lease(job_id)
