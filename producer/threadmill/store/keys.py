@@ -80,9 +80,8 @@ class Keys:
     batch_seen_to = KeyOf(_BATCH + ":seen_to")  #: string: a command enqueues its documents or waits for them; expires
 
     # Statistics; a KIND is that of a failure
-    stats = KeyOf(
-        "stats:{}"
-    )  #: hash: numbers of jobs that ended in an hour since 1970: store/records/stats.py; expires
+    #: hash: numbers of jobs that ended in an hour since 1970: store/records/stats.py; expires
+    stats = KeyOf("stats:{}")
     failed_jobs = KeyOf("failed_jobs:{}")  #: zset: ids of the jobs that failed with a KIND, by their end
 
     # The batch lane; a LANE is named as a pool: settings/pools.py

@@ -67,7 +67,7 @@ end
 function learning.refused(pool, news)
   pool.refused = (pool.refused or 0) + 1
   -- A server that names a time limits the rate.
-  if not news.delay_s and numbers.explain(pool, news.sent_at, permits.started(pool)) then return end
+  if not news.delay_s and numbers.explain(pool, news.sent_at, permits.started) then return end
   if news.sent_at < (pool.shut_at or 0) then
     if news.delay_s and pool.shut_until > clock.now then
       pool.shut_until = math.max(pool.shut_until, clock.now + math.min(news.delay_s, tuning.LONGEST_SHUT_S))

@@ -68,10 +68,14 @@ local function cut(pool, started)
   pool.number, pool.accepted_in_a_row = math.max(1, pool.w_max - cut_of(pool)), nil
 end
 
-local function guess(pool, sent_at, started)
-  if not pools.is_learning(pool) or pool.set_concurrent or pool.learned_requests or started == 0 then return false end
+local function may_guess(pool, sent_at)
+  if not pools.is_learning(pool) or pool.set_concurrent or pool.learned_requests then return false end
   -- Once: starts at a steady rate are a steady number at a time, too, and would be taken for one.
-  if pool.rate or pool.guessed_at or sent_at < (pool.shut_at or 0) then return false end
+  return not (pool.rate or pool.guessed_at or sent_at < (pool.shut_at or 0))
+end
+
+local function guess(pool, started)
+  if started == 0 then return false end
   pool.number, pool.guessed, pool.guessed_at, pool.t_max = started, started, clock.now, clock.now
   pool.tests, pool.accepted_in_a_row, pool.probe, pool.pause_s = nil, nil, nil, nil
   return true
@@ -97,9 +101,12 @@ local function refuse_guess(pool, sent_at, started)
 end
 
 -- Whether the number of jobs at a time explains a refusal. If so, the pool stays open: the next jobs start when others
--- end. started: the jobs that have started, without the refused ones
-function numbers.explain(pool, sent_at, started)
-  if not numbers.are_learned(pool) then return guess(pool, sent_at, started) end
+-- end. count_started(pool): returns how many jobs have started, without the refused ones; it reads all permits
+function numbers.explain(pool, sent_at, count_started)
+  local are_learned = numbers.are_learned(pool)
+  if not are_learned and not may_guess(pool, sent_at) then return false end
+  local started = count_started(pool)
+  if not are_learned then return guess(pool, started) end
   if pool.guessed then return refuse_guess(pool, sent_at, started) end
   if sent_at >= pool.t_max then
     -- Again and again fewer are too many, although more were accepted meanwhile: the limit is another one.

@@ -11,7 +11,7 @@ end
 -- Whether one more job may run, or as many as have permits now.
 local function has_room(pool, more)
   local most = numbers.most(pool)
-  return not most or redis.call('HLEN', keys.pool_jobs(pool.name)) + more <= most
+  return not most or permits.given(pool) + more <= most
 end
 
 -- Frees the permits of jobs that ended without leaving, among some of them.
@@ -31,22 +31,22 @@ function permits.are_free(pool, more)
   return has_room(pool, more)
 end
 
--- Returns how many jobs have a permit and have started nothing.
-function permits.unstarted(pool)
+local function count(pool, is_counted)
   local number = 0
   for _, permit in ipairs(redis.call('HVALS', keys.pool_jobs(pool.name))) do
-    if permit == '' then number = number + 1 end
+    if is_counted(permit) then number = number + 1 end
   end
   return number
 end
 
+-- Returns how many jobs have a permit and have started nothing.
+function permits.unstarted(pool)
+  return count(pool, function(permit) return permit == '' end)
+end
+
 -- Returns how many jobs have started, without those that were refused.
 function permits.started(pool)
-  local number = 0
-  for _, permit in ipairs(redis.call('HVALS', keys.pool_jobs(pool.name))) do
-    if has_started(permit) then number = number + 1 end
-  end
-  return number
+  return count(pool, has_started)
 end
 
 -- Returns how many jobs have a permit.
